@@ -1,0 +1,43 @@
+#!/usr/bin/env node
+// The one process entry: the only file that reads argv and the environment, takes signals, or exits.
+import { inspect } from "node:util";
+import { Command, CommanderError } from "commander";
+import { AppError } from "../lib/errors.ts";
+import type { Program } from "../lib/program.ts";
+
+const stop = new AbortController();
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  process.once(signal, () => stop.abort(signal));
+}
+// A reader that closes the pipe early (`irsa inject … | head`) is no error of ours.
+process.stdout.on("error", (err: NodeJS.ErrnoException) => {
+  process.exit(err.code === "EPIPE" ? 0 : 1);
+});
+
+const program: Program = {
+  env: process.env,
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  signal: stop.signal,
+};
+
+const irsa = new Command("irsa")
+  .description(
+    "AWS credentials for pods on any Kubernetes cluster, without node roles and without long-lived keys",
+  )
+  .version("0.1.0")
+  .exitOverride();
+for (const add of [] as readonly ((irsa: Command, program: Program) => void)[]) add(irsa, program);
+
+try {
+  await irsa.parseAsync(process.argv);
+} catch (err) {
+  if (err instanceof CommanderError) {
+    process.exitCode = err.exitCode;
+  } else {
+    // A mistake of the user deserves a sentence, anything else its stack.
+    process.stderr.write(`irsa: ${err instanceof AppError ? err.message : inspect(err)}\n`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { Command } from "commander";
+import { z } from "zod";
+import { defineConfig, integer, list, toggle, value } from "./config.ts";
+
+const reader = defineConfig(
+  {
+    port: value("port", integer({ min: 0, max: 65_535, fallback: 443 }), "Port to listen on"),
+    region: value("aws-default-region", z.string().default(""), "Region"),
+    watch: toggle("watch", true, "Whether to watch"),
+    servers: list("server", z.string().startsWith("https://", "expected an https URL"), "Server"),
+  },
+  ({ port, region }) =>
+    port === 1 && region === "" ? ["--port 1 needs --aws-default-region"] : [],
+);
+
+describe("defineConfig", () => {
+  it("prefers flags over environment over defaults", () => {
+    const env = {
+      IRSA_PORT: "2",
+      IRSA_AWS_DEFAULT_REGION: "eu-west-1",
+      IRSA_SERVER: "https://a, https://b",
+    };
+    assert.deepEqual(reader.parse(["--port", "3"], env), {
+      port: 3,
+      region: "eu-west-1",
+      watch: true,
+      servers: ["https://a", "https://b"],
+    });
+  });
+
+  for (const [argv, watch] of [
+    [[], true],
+    [["--watch"], true],
+    [["--watch=false"], false],
+    [["--watch=F"], false],
+    [["--watch=1"], true],
+  ] as const) {
+    it(`reads the switch ${argv.join(" ") || "that is absent"} as ${watch}`, () => {
+      assert.equal(reader.parse(argv, {}).watch, watch);
+    });
+  }
+
+  it("collects a flag given several times", () => {
+    const { servers } = reader.parse(["--server", "https://a", "--server=https://b"], {});
+    assert.deepEqual(servers, ["https://a", "https://b"]);
+  });
+
+  it("names every bad value at once, with where it came from", () => {
+    const message = messageOf(["--port", "70000", "--watch=maybe"], { IRSA_SERVER: "http://a" });
+    assert.match(message, /--port "70000": expected an integer from 0 to 65535/);
+    assert.match(message, /--watch "maybe": expected true or false/);
+    assert.match(message, /IRSA_SERVER \["http:\/\/a"\]: expected an https URL/);
+  });
+
+  for (const text of ["0", "65535"]) {
+    it(`takes the bound ${text}`, () =>
+      assert.equal(reader.parse(["--port", text], {}).port, +text));
+  }
+  for (const text of ["-1", "65536", "1e3", "", "8 "]) {
+    it(`refuses ${JSON.stringify(text)} as a port`, () => {
+      assert.match(messageOf([`--port=${text}`], {}), /--port/);
+    });
+  }
+
+  it("applies rules across fields", () => {
+    assert.match(messageOf(["--port", "1"], {}), /--port 1 needs --aws-default-region/);
+  });
+
+  it("refuses an unknown flag", () => {
+    assert.match(messageOf(["--prot", "1"], {}), /unknown option '--prot'/);
+  });
+
+  it("writes default and environment variable into the help", () => {
+    const help = reader.addTo(new Command()).helpInformation().replaceAll(/\s+/g, " ");
+    assert.match(help, /--port <value> Port to listen on \(default: 443, env: IRSA_PORT\)/);
+    assert.match(help, /--watch \[boolean\]/);
+  });
+});
+
+function messageOf(argv: readonly string[], env: Record<string, string>): string {
+  try {
+    reader.parse(argv, env);
+  } catch (err) {
+    assert.equal((err as { code?: string }).code, "CONFIG_INVALID");
+    return (err as Error).message;
+  }
+  return assert.fail("expected the config to be refused");
+}

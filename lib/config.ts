@@ -1,0 +1,202 @@
+import { Command, CommanderError, Option } from "commander";
+import { z } from "zod";
+import { AppError } from "./errors.ts";
+
+/** One thing a program can be told: by flag, else by environment, else its default. */
+export interface Setting<T> {
+  /** Without the dashes: `token-expiration` is `--token-expiration` and `IRSA_TOKEN_EXPIRATION`. */
+  readonly flag: string;
+  readonly description: string;
+  readonly kind: "value" | "boolean" | "list";
+  /** What the default is, in words of the help; undefined when the setting has none. */
+  readonly defaultText: string | undefined;
+  /** Turns the text (a list of texts for a list) into the value. */
+  readonly schema: z.ZodType<T>;
+}
+
+export type Settings = Readonly<Record<string, Setting<unknown>>>;
+
+/** The validated, frozen values of a table of settings. */
+export type ConfigOf<S extends Settings> = {
+  readonly [K in keyof S]: S[K] extends Setting<infer T> ? T : never;
+};
+
+type Env = Readonly<Record<string, string | undefined>>;
+type FlagValues = Readonly<Record<string, unknown>>;
+
+/** A setting that takes one text. `schema` sees the text, or undefined when nobody gave one. */
+export function value<T>(flag: string, schema: z.ZodType<T>, description: string): Setting<T> {
+  const fallback = schema.safeParse(undefined);
+  const known = fallback.success && fallback.data !== undefined && fallback.data !== "";
+  const defaultText = known ? String(fallback.data) : undefined;
+  return { flag, description, kind: "value", defaultText, schema };
+}
+
+/** A switch: `--flag`, `--flag=true`, `--flag=false`, with Go's spellings of a boolean. */
+export function toggle(flag: string, fallback: boolean, description: string): Setting<boolean> {
+  const schema = z.preprocess(
+    (text) => (text === undefined ? fallback : parseBoolean(text)),
+    z.boolean({ error: "expected true or false" }),
+  );
+  return { flag, description, kind: "boolean", defaultText: String(fallback), schema };
+}
+
+/** A setting that may be given several times; commas separate values in its environment variable. */
+export function list(
+  flag: string,
+  schema: z.ZodType<string>,
+  description: string,
+): Setting<readonly string[]> {
+  return {
+    flag,
+    description,
+    kind: "list",
+    defaultText: undefined,
+    schema: z.array(schema).default([]),
+  };
+}
+
+/** A whole number given as text. */
+export function integer(bounds: {
+  min: number;
+  max?: number;
+  fallback: number;
+}): z.ZodType<number> {
+  const { min, max = Number.MAX_SAFE_INTEGER, fallback } = bounds;
+  const wanted =
+    bounds.max === undefined ? `an integer >= ${min}` : `an integer from ${min} to ${max}`;
+  return z.preprocess(
+    (text) => (text === undefined ? fallback : parseInteger(text)),
+    z.number({ error: `expected ${wanted}` }).refine((n) => n >= min && n <= max, {
+      error: `expected ${wanted}`,
+    }),
+  );
+}
+
+/** A table of settings made usable: by a command line, and by tests and other programs. */
+export interface ConfigReader<S extends Settings> {
+  readonly settings: S;
+  /** Declares the flags on a command, so that its help lists them. */
+  addTo(command: Command): Command;
+  /**
+   * The config from the command's parsed flags.
+   *
+   * @throws AppError CONFIG_INVALID naming every bad value, not just the first.
+   */
+  read(command: Command, env: Env): ConfigOf<S>;
+  /** The same from raw arguments. @throws AppError CONFIG_INVALID also for an unknown flag. */
+  parse(argv: readonly string[], env: Env): ConfigOf<S>;
+}
+
+/**
+ * Makes a reader of a table of settings. Precedence: flag > environment > default.
+ *
+ * @param check Rules across fields: returns a sentence for each that is broken.
+ */
+export function defineConfig<const S extends Settings>(
+  settings: S,
+  check: (config: ConfigOf<S>) => readonly string[] = () => [],
+): ConfigReader<S> {
+  const addTo = (command: Command): Command => {
+    for (const setting of Object.values(settings)) command.addOption(optionOf(setting));
+    return command;
+  };
+  const read = (command: Command, env: Env): ConfigOf<S> => {
+    const config = validate(settings, command.opts(), env);
+    const broken = check(config);
+    if (broken.length > 0) throw invalid(broken);
+    return Object.freeze(config);
+  };
+  return {
+    settings,
+    addTo,
+    read,
+    parse: (argv, env) => {
+      const command = addTo(new Command())
+        .exitOverride()
+        .configureOutput({ writeErr: () => {} });
+      try {
+        command.allowExcessArguments(false).parse([...argv], { from: "user" });
+      } catch (cause) {
+        if (!(cause instanceof CommanderError)) throw cause;
+        throw invalid([cause.message.replace(/^error: /, "")], { cause });
+      }
+      return read(command, env);
+    },
+  };
+}
+
+/** The environment variable of a flag: `token-expiration` is `IRSA_TOKEN_EXPIRATION`. */
+export function envNameOf(flag: string): string {
+  return `IRSA_${flag.replaceAll("-", "_").toUpperCase()}`;
+}
+
+function optionOf({ flag, description, kind, defaultText }: Setting<unknown>): Option {
+  const argument = { value: "<value>", boolean: "[boolean]", list: "<value...>" }[kind];
+  const facts = [
+    ...(kind === "list" ? ["repeatable"] : []),
+    ...(defaultText === undefined ? [] : [`default: ${defaultText}`]),
+    `env: ${envNameOf(flag)}`,
+  ];
+  const option = new Option(`--${flag} ${argument}`, `${description} (${facts.join(", ")})`);
+  if (kind === "boolean") option.preset("true");
+  if (kind === "list") {
+    option.variadic = false;
+    option.argParser((text, previous: readonly string[] | undefined) => [
+      ...(previous ?? []),
+      text,
+    ]);
+  }
+  return option;
+}
+
+function validate<S extends Settings>(settings: S, flags: FlagValues, env: Env): ConfigOf<S> {
+  const problems: string[] = [];
+  const config: Record<string, unknown> = {};
+  for (const [key, setting] of Object.entries(settings)) {
+    const { text, source } = given(setting, flags, env);
+    const parsed = setting.schema.safeParse(text);
+    if (parsed.success) config[key] = parsed.data;
+    else {
+      const quoted = text === undefined ? "is missing" : JSON.stringify(text);
+      problems.push(`${source} ${quoted}: ${parsed.error.issues.map((i) => i.message).join("; ")}`);
+    }
+  }
+  if (problems.length > 0) throw invalid(problems);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- each key was parsed by its schema
+  return config as ConfigOf<S>;
+}
+
+function given(
+  { flag, kind }: Setting<unknown>,
+  flags: FlagValues,
+  env: Env,
+): { text: unknown; source: string } {
+  const byFlag = flags[new Option(`--${flag}`).attributeName()];
+  if (byFlag !== undefined) return { text: byFlag, source: `--${flag}` };
+  const name = envNameOf(flag);
+  const byEnv = env[name];
+  if (byEnv === undefined) return { text: undefined, source: `--${flag}` };
+  return {
+    text: kind === "list" ? byEnv.split(",").map((part) => part.trim()) : byEnv,
+    source: name,
+  };
+}
+
+function invalid(problems: readonly string[], options?: { cause?: unknown }): AppError {
+  const head = problems.length === 1 ? "Cannot use the setting" : "Cannot use these settings";
+  return new AppError("CONFIG_INVALID", 500, `${head}:\n  ${problems.join("\n  ")}`, options);
+}
+
+// The spellings of Go's strconv.ParseBool, which the flags we take over accept.
+const TRUE = new Set<unknown>(["1", "t", "T", "TRUE", "true", "True"]);
+const FALSE = new Set<unknown>(["0", "f", "F", "FALSE", "false", "False"]);
+
+function parseBoolean(text: unknown): unknown {
+  if (TRUE.has(text)) return true;
+  return FALSE.has(text) ? false : text;
+}
+
+function parseInteger(text: unknown): unknown {
+  return typeof text === "string" && /^[+-]?\d{1,15}$/.test(text) ? Number(text) : text;
+}

@@ -1,0 +1,72 @@
+import { once } from "node:events";
+import { createServer as createHttpServer, type RequestListener, type Server } from "node:http";
+import { createServer as createHttpsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import type { KeyPair } from "./server-certificate.ts";
+
+export interface RunningServer extends AsyncDisposable {
+  /** The port in use; differs from the one asked for when that was 0. */
+  readonly port: number;
+  /** Serves this pair from the next handshake on; open connections go on. Only with TLS. */
+  setCertificate(pair: KeyPair): void;
+}
+
+export interface ListenOptions {
+  readonly port: number;
+  /** Address to bind; all interfaces when absent. */
+  readonly host?: string | undefined;
+  /** Longest wait for open requests on close, in milliseconds, before they are cut. */
+  readonly drainMs: number;
+  /** Serves HTTPS with this pair; plain HTTP when absent. */
+  readonly keyPair?: KeyPair | undefined;
+  /** TLS version floor. STS wants a server that also speaks 1.2 (IAM guide, thumbprints). */
+  readonly minTlsVersion?: "TLSv1.2" | "TLSv1.3" | undefined;
+}
+
+/** Request headers larger than this are refused with 431, in bytes. */
+const MAX_HEADER_BYTES = 16 * 1024;
+
+/**
+ * Starts listening and resolves once connections are accepted.
+ *
+ * @throws the `error` event of the server, such as EADDRINUSE.
+ */
+export async function listen(
+  handler: RequestListener,
+  { port, host, drainMs, keyPair, minTlsVersion = "TLSv1.2" }: ListenOptions,
+): Promise<RunningServer> {
+  const limits = {
+    maxHeaderSize: MAX_HEADER_BYTES,
+    requestTimeout: 30_000,
+    headersTimeout: 30_000,
+    // Above the 90 s idle timeout of Go's HTTP client (the API server), so that the client closes
+    // first and no request is lost on a half-closed connection. Node's own default is 5 s.
+    keepAliveTimeout: 95_000,
+  };
+  const secure =
+    keyPair === undefined
+      ? undefined
+      : createHttpsServer({ ...limits, ...keyPair, minVersion: minTlsVersion }, handler);
+  const server: Server = secure ?? createHttpServer(limits, handler);
+  server.listen({ port, host });
+  await once(server, "listening");
+  return {
+    port: tcpPortOf(server.address()),
+    setCertificate(pair) {
+      if (secure === undefined) throw new Error("Expected a TLS server");
+      secure.setSecureContext({ ...pair, minVersion: minTlsVersion });
+    },
+    async [Symbol.asyncDispose]() {
+      const closed = once(server, "close");
+      server.close();
+      const cut = setTimeout(() => server.closeAllConnections(), drainMs);
+      await closed;
+      clearTimeout(cut);
+    },
+  };
+}
+
+function tcpPortOf(address: AddressInfo | string | null): number {
+  if (address === null || typeof address === "string") throw new Error("Expected a TCP address");
+  return address.port;
+}

@@ -1,0 +1,76 @@
+// Runs the tests by level and prints how many ran: npm test [-- LEVEL...] (unit aws kubernetes e2e)
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { globSync } from "node:fs";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+
+const root = new URL("../", import.meta.url);
+
+/** Each level with its test files, cheapest first. Set-up that a level needs is part of its tests. */
+const LEVELS: Readonly<Record<string, readonly string[]>> = {
+  unit: ["{cli,lib,metadata-shim,oidc-issuer,scripts,webhook}/**/*.test.ts", "test/*.test.ts"],
+  aws: ["test/aws/**/*.test.ts"],
+  kubernetes: ["test/kubernetes/**/*.test.ts"],
+  e2e: ["test/e2e/**/*.test.ts"],
+};
+
+interface Counts {
+  pass: number;
+  fail: number;
+  skipped: number;
+}
+
+async function runLevel(files: readonly string[]): Promise<Counts> {
+  const child = spawn(
+    process.execPath,
+    ["--test", "--test-reporter=spec", "--test-concurrency=2", ...files],
+    { cwd: root, stdio: ["ignore", "pipe", "inherit"] },
+  );
+  const [counts] = await Promise.all([echoAndCount(child.stdout), once(child, "close")]);
+  if (child.exitCode !== 0 && counts.fail === 0) counts.fail = 1;
+  return counts;
+}
+
+async function echoAndCount(output: Readable): Promise<Counts> {
+  const counts: Counts = { pass: 0, fail: 0, skipped: 0 };
+  for await (const line of createInterface(output)) {
+    process.stdout.write(`${line}\n`);
+    const [, key, count] = /^ℹ (pass|fail|cancelled|skipped) (\d+)$/.exec(line) ?? [];
+    if (key === "pass" || key === "skipped") counts[key] = Number(count);
+    if (key === "fail" || key === "cancelled") counts.fail += Number(count);
+  }
+  return counts;
+}
+
+const asked = process.argv.slice(2);
+const unknown = asked.filter((level) => !(level in LEVELS));
+if (unknown.length > 0) {
+  process.stderr.write(
+    `Unknown level ${unknown.join(", ")}: use ${Object.keys(LEVELS).join(", ")}\n`,
+  );
+  process.exit(2);
+}
+
+const total: Counts = { pass: 0, fail: 0, skipped: 0 };
+const table: string[] = [];
+for (const [level, patterns] of Object.entries(LEVELS)) {
+  if (asked.length > 0 && !asked.includes(level)) continue;
+  const files = globSync([...patterns], { cwd: root });
+  if (files.length === 0) continue;
+  const startMs = Date.now();
+  const counts = await runLevel(files);
+  const seconds = ((Date.now() - startMs) / 1000).toFixed(1);
+  table.push(
+    `${level.padEnd(12)}${counts.pass} passed, ${counts.fail} failed, ${counts.skipped} skipped in ${seconds} s`,
+  );
+  for (const key of ["pass", "fail", "skipped"] as const) total[key] += counts[key];
+}
+
+process.stdout.write(`\n${table.join("\n")}\n`);
+process.stdout.write(`${total.pass} passed, ${total.fail} failed, ${total.skipped} skipped\n`);
+// What the machine lacks may be skipped on a laptop, never in CI.
+const skipIsFailure = process.env["CI"] === "true" && total.skipped > 0;
+if (skipIsFailure) process.stderr.write("A test was skipped, which CI does not allow\n");
+if (total.pass === 0) process.stderr.write("No test ran\n");
+process.exitCode = total.fail > 0 || total.pass === 0 || skipIsFailure ? 1 : 0;
