@@ -3,7 +3,11 @@ import { X509Certificate } from "node:crypto";
 import { get } from "node:https";
 import { describe, it } from "node:test";
 import type { TLSSocket } from "node:tls";
-import { createAuthority, issueServingCertificate } from "./certificates.ts";
+import {
+  createAuthority,
+  issueClientCertificate,
+  issueServingCertificate,
+} from "./certificates.ts";
 import { listen } from "./http.ts";
 import { parseKeyPair } from "./server-certificate.ts";
 
@@ -36,6 +40,18 @@ describe("issueServingCertificate", () => {
     const next = await issueServingCertificate(authority, ["localhost"], validity);
     server.setCertificate(next);
     assert.equal(await servedSerial(server.port), new X509Certificate(next.cert).serialNumber);
+  });
+});
+
+describe("issueClientCertificate", () => {
+  it("names the user and its groups, and is for clients only", async () => {
+    const user = { commonName: "admin", organizations: ["system:masters", "auditors"] };
+    const client = await issueClientCertificate(authority, user, validity);
+    const leaf = new X509Certificate(client.cert);
+    assert.equal(leaf.subject, "O=system:masters\nO=auditors\nCN=admin");
+    assert.deepEqual(leaf.keyUsage, ["1.3.6.1.5.5.7.3.2"]);
+    assert.ok(leaf.checkIssued(new X509Certificate(authority.cert)));
+    assert.deepEqual(parseKeyPair(client.cert, client.key), client);
   });
 });
 

@@ -19,8 +19,9 @@ const SAN_IP = 7;
 /** Makes a certificate authority with a new RSA key. */
 export async function createAuthority(commonName: string, validity: Validity): Promise<Authority> {
   const keyPem = await newPrivateKeyPem();
-  const certificate = blankCertificate(keyPem, commonName, validity);
-  certificate.setIssuer([{ name: "commonName", value: commonName }]);
+  const subject = [{ name: "commonName", value: commonName }];
+  const certificate = blankCertificate(keyPem, subject, validity);
+  certificate.setIssuer(subject);
   certificate.setExtensions([
     { name: "basicConstraints", cA: true, critical: true },
     { name: "keyUsage", keyCertSign: true, cRLSign: true, critical: true },
@@ -41,20 +42,51 @@ export async function issueServingCertificate(
   names: readonly [string, ...string[]],
   validity: Validity,
 ): Promise<KeyPair> {
+  return issueLeaf(authority, validity, {
+    subject: [{ name: "commonName", value: names[0] }],
+    extensions: [
+      { name: "extKeyUsage", serverAuth: true },
+      {
+        name: "subjectAltName",
+        altNames: names.map((name) =>
+          isIP(name) === 0 ? { type: SAN_DNS, value: name } : { type: SAN_IP, ip: name },
+        ),
+      },
+    ],
+  });
+}
+
+/**
+ * Issues a client certificate with a new RSA key. To the Kubernetes API server its common name is the
+ * user, and each organization is a group (kubernetes.io/docs/reference/access-authn-authz/authentication).
+ */
+export async function issueClientCertificate(
+  authority: Authority,
+  { commonName, organizations }: { commonName: string; organizations: readonly string[] },
+  validity: Validity,
+): Promise<KeyPair> {
+  return issueLeaf(authority, validity, {
+    subject: [
+      ...organizations.map((value) => ({ name: "organizationName", value })),
+      { name: "commonName", value: commonName },
+    ],
+    extensions: [{ name: "extKeyUsage", clientAuth: true }],
+  });
+}
+
+async function issueLeaf(
+  authority: Authority,
+  validity: Validity,
+  { subject, extensions }: { subject: forge.pki.CertificateField[]; extensions: readonly object[] },
+): Promise<KeyPair> {
   const issuer = forge.pki.certificateFromPem(authority.cert);
   const keyPem = await newPrivateKeyPem();
-  const certificate = blankCertificate(keyPem, names[0], validity);
+  const certificate = blankCertificate(keyPem, subject, validity);
   certificate.setIssuer(issuer.subject.attributes);
   certificate.setExtensions([
     { name: "basicConstraints", cA: false, critical: true },
     { name: "keyUsage", digitalSignature: true, keyEncipherment: true, critical: true },
-    { name: "extKeyUsage", serverAuth: true },
-    {
-      name: "subjectAltName",
-      altNames: names.map((name) =>
-        isIP(name) === 0 ? { type: SAN_DNS, value: name } : { type: SAN_IP, ip: name },
-      ),
-    },
+    ...extensions,
     { name: "subjectKeyIdentifier" },
     {
       name: "authorityKeyIdentifier",
@@ -66,7 +98,7 @@ export async function issueServingCertificate(
 
 function blankCertificate(
   keyPem: string,
-  commonName: string,
+  subject: forge.pki.CertificateField[],
   { notBeforeMs, notAfterMs }: Validity,
 ): forge.pki.Certificate {
   const certificate = forge.pki.createCertificate();
@@ -75,7 +107,7 @@ function blankCertificate(
   certificate.serialNumber = positiveSerialNumber();
   certificate.validity.notBefore = new Date(notBeforeMs);
   certificate.validity.notAfter = new Date(notAfterMs);
-  certificate.setSubject([{ name: "commonName", value: commonName }]);
+  certificate.setSubject(subject);
   return certificate;
 }
 
