@@ -1,0 +1,125 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { answersOk } from "./answers-ok.ts";
+import { apiServerFlags, type ApiServerSettings } from "./api-server-flags.ts";
+import type { ComponentRunner } from "./component-runner.ts";
+import type { ClusterCredentials } from "./credentials.ts";
+import { createKubeClients, type KubeClients } from "./kube-clients.ts";
+import type { SupervisedProcess } from "./supervised-process.ts";
+import { untilReady } from "./until-ready.ts";
+
+/** One kube-apiserver of a control plane. */
+export interface ApiServer {
+  /** `https://127.0.0.1:PORT` for the first, `https://127.0.0.2:PORT` for the second, and so on. */
+  readonly url: string;
+  readonly host: string;
+  readonly port: number;
+  /** Clients of a member of `system:masters`, at this API server. */
+  readonly admin: KubeClients;
+  /** With `auditLog`: where it writes one JSON audit event a line (level Metadata). */
+  readonly auditFile: string;
+  readonly isRunning: boolean;
+  /**
+   * Starts it again after {@link stop}, at the same address, and resolves when it is ready.
+   *
+   * @param changes What differs from its last start, such as other keys.
+   * @throws AppError KUBERNETES_UNAVAILABLE with the end of its log.
+   */
+  start(changes?: ApiServerSettings): Promise<void>;
+  /** Ends it as an orderly shutdown does; what it stored stays. Takes about 2 seconds. */
+  stop(): Promise<void>;
+}
+
+export interface ApiServerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly settings: ApiServerSettings;
+  readonly credentials: ClusterCredentials;
+  readonly etcdUrl: string;
+  /** Of the control plane, with `ca.crt`, `serving.crt` and `serving.key` in it. */
+  readonly folder: string;
+  readonly auditPolicyFile: string | undefined;
+  readonly runner: Pick<ComponentRunner, "run">;
+  /** Told after a start and before a stop. */
+  readonly onChange: () => Promise<void>;
+}
+
+const STOP_GRACE_MS = 20_000;
+
+/** Describes an API server; {@link ApiServer.start} starts it. */
+export function createApiServer({
+  host,
+  port,
+  settings,
+  credentials,
+  etcdUrl,
+  folder,
+  auditPolicyFile,
+  runner,
+  onChange,
+}: ApiServerOptions): ApiServer {
+  const name = `kube-apiserver-${host}`;
+  const url = `https://${host}:${port}`;
+  const auditFile = join(folder, `${name}-audit.jsonl`);
+  let current = settings;
+  let process: SupervisedProcess | undefined;
+
+  async function launch(): Promise<void> {
+    if (process !== undefined) throw new Error(`Expected ${url} to be stopped before it starts`);
+    const { signingKeyPem = credentials.serviceAccountKeyPem } = current;
+    const { verificationKeysPem = [signingKeyPem] } = current;
+    const keyFolder = join(folder, name);
+    const signingKeyFile = join(keyFolder, "sign.pem");
+    const verificationKeyFiles = verificationKeysPem.map((_, i) =>
+      join(keyFolder, `verify-${i}.pem`),
+    );
+    await mkdir(keyFolder, { recursive: true });
+    await writeFile(signingKeyFile, signingKeyPem);
+    await Promise.all(
+      verificationKeysPem.map((pem, i) => writeFile(join(keyFolder, `verify-${i}.pem`), pem)),
+    );
+    const place = {
+      host,
+      port,
+      etcdUrl,
+      caFile: join(folder, "ca.crt"),
+      certFile: join(folder, "serving.crt"),
+      keyFile: join(folder, "serving.key"),
+      signingKeyFile,
+      verificationKeyFiles,
+      audit:
+        auditPolicyFile === undefined
+          ? undefined
+          : { policyFile: auditPolicyFile, logFile: auditFile },
+    };
+    const started = await runner.run("kube-apiserver", apiServerFlags(place, current), name);
+    process = started;
+    void started.ended.finally(() => {
+      if (process === started) process = undefined;
+    });
+    await untilReady(started, () => answersOk(`${url}/readyz`, credentials));
+  }
+
+  return {
+    url,
+    host,
+    port,
+    auditFile,
+    admin: createKubeClients({ url, caPem: credentials.caPem }, "admin", credentials.admin),
+    get isRunning() {
+      return process !== undefined;
+    },
+    async start(changes = {}) {
+      current = { ...current, ...changes };
+      await launch();
+      await onChange();
+    },
+    async stop() {
+      const stopping = process;
+      if (stopping === undefined) return;
+      process = undefined;
+      await onChange();
+      await stopping.stop(STOP_GRACE_MS);
+    },
+  };
+}

@@ -1,0 +1,75 @@
+import { randomUUID } from "node:crypto";
+import { AppError } from "../../lib/errors.ts";
+import { createApiServer, type ApiServer, type ApiServerOptions } from "./api-server.ts";
+import type { ApiServerSettings } from "./api-server-flags.ts";
+import type { Etcd } from "./etcd.ts";
+import { freePort } from "./free-port.ts";
+import { writeKubernetesEndpoints } from "./kubernetes-endpoints.ts";
+
+export type ApiServers = readonly [ApiServer, ...ApiServer[]];
+
+export interface ApiServersOptions extends Omit<
+  ApiServerOptions,
+  "host" | "port" | "settings" | "etcdUrl" | "onChange"
+> {
+  readonly etcd: Etcd;
+  /** One for each address. */
+  readonly settings: readonly ApiServerSettings[];
+  readonly hosts: readonly string[];
+}
+
+const PORT_TRIES = 3;
+
+/**
+ * Starts API servers at these addresses on one common free port, and names in the EndpointSlice
+ * `default/kubernetes` those that run, from now on.
+ *
+ * @throws AppError KUBERNETES_UNAVAILABLE
+ */
+export async function startApiServers(options: ApiServersOptions): Promise<ApiServers> {
+  for (let tried = 1; ; tried += 1) {
+    const port = await freePort(options.hosts);
+    try {
+      return await startAtPort(options, port);
+    } catch (err) {
+      const lostRace = err instanceof AppError && err.message.includes("address already in use");
+      if (!lostRace || tried === PORT_TRIES) throw err;
+    }
+  }
+}
+
+async function startAtPort(options: ApiServersOptions, port: number): Promise<ApiServers> {
+  const { etcd, settings, hosts } = options;
+  const uid = randomUUID();
+  const createdAtMs = Date.now();
+  let generation = 0;
+  let complete = false;
+  const servers = hosts.map((host, i) =>
+    createApiServer({
+      ...options,
+      host,
+      port,
+      settings: settings[i] ?? {},
+      etcdUrl: etcd.url,
+      onChange: announce,
+    }),
+  );
+  const [first, ...others] = servers;
+  if (first === undefined) throw new Error("Expected at least one API server");
+  const results = await Promise.allSettled(servers.map((server) => server.start()));
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed !== undefined) {
+    await Promise.all(servers.map((server) => server.stop()));
+    throw failed.reason;
+  }
+  complete = true;
+  await announce();
+  return [first, ...others];
+
+  async function announce(): Promise<void> {
+    if (!complete) return;
+    generation += 1;
+    const addresses = servers.filter(({ isRunning }) => isRunning).map(({ host }) => host);
+    await writeKubernetesEndpoints(etcd, { uid, generation, createdAtMs, addresses, port });
+  }
+}

@@ -1,0 +1,71 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { answersOk } from "./answers-ok.ts";
+import type { ComponentRunner } from "./component-runner.ts";
+import type { ClusterCredentials } from "./credentials.ts";
+import { freePort } from "./free-port.ts";
+import { createKubeClients, type KubeClients } from "./kube-clients.ts";
+import { untilReady } from "./until-ready.ts";
+
+interface ControllerOptions {
+  readonly folder: string;
+  readonly url: string;
+  readonly credentials: ClusterCredentials;
+  readonly runner: ComponentRunner;
+}
+
+/**
+ * Starts kube-controller-manager with all its controllers, and resolves when the ServiceAccount
+ * `default/default` exists.
+ */
+export async function startControllerManager(
+  options: ControllerOptions,
+  admin: KubeClients,
+): Promise<void> {
+  const { folder } = options;
+  await startController(
+    options,
+    "kube-controller-manager",
+    [
+      "--use-service-account-credentials=true",
+      `--root-ca-file=${join(folder, "ca.crt")}`,
+      `--service-account-private-key-file=${join(folder, "service-account.pem")}`,
+    ],
+    async () => {
+      await admin.core.readNamespacedServiceAccount({ namespace: "default", name: "default" });
+      return true;
+    },
+  );
+}
+
+/** Starts kube-scheduler, and resolves when it is healthy. */
+export async function startScheduler(options: ControllerOptions): Promise<void> {
+  await startController(options, "kube-scheduler", [], async () => true);
+}
+
+async function startController(
+  { folder, url, credentials, runner }: ControllerOptions,
+  component: "kube-controller-manager" | "kube-scheduler",
+  flags: readonly string[],
+  isWorking: () => Promise<boolean>,
+): Promise<void> {
+  const kubeconfig = join(folder, `${component}.kubeconfig`);
+  const { caPem } = credentials;
+  const user =
+    component === "kube-scheduler" ? credentials.scheduler : credentials.controllerManager;
+  const { kubeConfig } = createKubeClients({ url, caPem }, component, user);
+  await writeFile(kubeconfig, kubeConfig.exportConfig());
+  const port = await freePort(["127.0.0.1"]);
+  const supervised = await runner.run(component, [
+    `--kubeconfig=${kubeconfig}`,
+    "--leader-elect=false",
+    "--bind-address=127.0.0.1",
+    `--secure-port=${port}`,
+    `--tls-cert-file=${join(folder, "serving.crt")}`,
+    `--tls-private-key-file=${join(folder, "serving.key")}`,
+    ...flags,
+  ]);
+  await untilReady(supervised, async () => {
+    return (await answersOk(`https://127.0.0.1:${port}/healthz`, credentials)) && isWorking();
+  });
+}

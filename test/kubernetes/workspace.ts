@@ -1,0 +1,72 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { Socket } from "node:net";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { processExists } from "./process-exists.ts";
+
+const PREFIX = "irsa-kube-";
+const OWNER_FILE = "owner";
+
+/** A temporary folder that ends at the latest when this process does. */
+export interface Workspace extends AsyncDisposable {
+  readonly path: string;
+}
+
+// Waits for the end of its standard input, which only the owner holds open, then removes the folder.
+// More than one try, since a process that is just being killed may still add a file.
+const KEEPER = `
+  cat
+  for try in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$1" && exit; sleep 0.2; done
+  exit 1
+`;
+
+/**
+ * Makes a temporary folder, after removing those that ended runs have left behind. A helper process
+ * removes it when it is disposed of and also when this process is killed.
+ */
+export async function createWorkspace(parent = tmpdir()): Promise<Workspace> {
+  await removeOrphans(parent);
+  const path = await mkdtemp(join(parent, PREFIX));
+  await writeFile(join(path, OWNER_FILE), `${hostname()} ${process.pid}`);
+  const keeper = spawn("/bin/sh", ["-c", KEEPER, "keeper", path], {
+    cwd: parent,
+    // A Ctrl-C at the terminal goes to the whole process group, and must not end the keeper.
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  await once(keeper, "spawn");
+  keeper.unref();
+  if (keeper.stdin instanceof Socket) keeper.stdin.unref();
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      if (keeper.exitCode === null && keeper.signalCode === null) {
+        const exited = once(keeper, "exit");
+        keeper.ref();
+        keeper.stdin.end();
+        await exited;
+      }
+      // Does nothing unless somebody ended the keeper.
+      await rm(path, { recursive: true, force: true });
+    },
+  };
+}
+
+/**
+ * Removes the folders whose owner is gone. Those of a live process stay, and those of another host,
+ * of which this one cannot tell (a shared folder of two containers).
+ */
+async function removeOrphans(parent: string): Promise<void> {
+  const names = (await readdir(parent)).filter((name) => name.startsWith(PREFIX));
+  await Promise.all(
+    names.map(async (name) => {
+      const path = join(parent, name);
+      const owner = await readFile(join(path, OWNER_FILE), "utf8").catch(() => "");
+      const [host, pid] = owner.split(" ");
+      if (host !== hostname() || processExists(Number(pid))) return;
+      await rm(path, { recursive: true, force: true });
+    }),
+  );
+}
