@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Command } from "commander";
 import { z } from "zod";
-import { defineConfig, integer, list, toggle, value } from "./config.ts";
+import { defineConfig, ignored, integer, list, toggle, value } from "./config.ts";
 
 const reader = defineConfig(
   {
@@ -70,6 +70,32 @@ describe("defineConfig", () => {
 
   it("refuses an unknown flag", () => {
     assert.match(messageOf(["--prot", "1"], {}), /unknown option '--prot'/);
+  });
+
+  describe("ignored flags", () => {
+    const drop = defineConfig({
+      klog: ignored(["-v, --v <level>", "--logtostderr [value]", "--log_dir <path>"]),
+    });
+    for (const [argv, given] of [
+      [[], []],
+      [
+        ["-v=3", "--logtostderr"],
+        ["--v", "--logtostderr"],
+      ],
+      [["-v", "3"], ["--v"]],
+      [
+        ["--v=3", "--log_dir=/tmp", "--logtostderr=false"],
+        ["--v", "--logtostderr", "--log_dir"],
+      ],
+    ] as const) {
+      it(`lists those of ${JSON.stringify(argv)}`, () => {
+        assert.deepEqual(drop.parse(argv, {}).klog, given);
+      });
+    }
+
+    it("keeps them out of the help", () => {
+      assert.doesNotMatch(drop.addTo(new Command()).helpInformation(), /logtostderr/);
+    });
   });
 
   it("writes default and environment variable into the help", () => {

@@ -1,13 +1,14 @@
 import { Command, CommanderError, Option } from "commander";
 import { z } from "zod";
 import { AppError } from "./errors.ts";
+import { parseGoBoolean } from "./go-values.ts";
 
 /** One thing a program can be told: by flag, else by environment, else its default. */
 export interface Setting<T> {
   /** Without the dashes: `token-expiration` is `--token-expiration` and `IRSA_TOKEN_EXPIRATION`. */
   readonly flag: string;
   readonly description: string;
-  readonly kind: "value" | "boolean" | "list";
+  readonly kind: "value" | "boolean" | "list" | "ignored";
   /** What the default is, in words of the help; undefined when the setting has none. */
   readonly defaultText: string | undefined;
   /** Turns the text (a list of texts for a list) into the value. */
@@ -56,6 +57,22 @@ export function list(
   };
 }
 
+/**
+ * Flags of a program that this one replaces, which are accepted and do nothing. The value is the
+ * list of those that were given, for one warning; their environment is not read.
+ *
+ * @param flags Each as commander writes it: `-v, --v <level>`, `--logtostderr [value]`.
+ */
+export function ignored(flags: readonly string[]): Setting<readonly string[]> {
+  return {
+    flag: flags.join(" | "),
+    description: "",
+    kind: "ignored",
+    defaultText: undefined,
+    schema: z.array(z.string()),
+  };
+}
+
 /** A whole number given as text. */
 export function integer(bounds: {
   min: number;
@@ -98,7 +115,9 @@ export function defineConfig<const S extends Settings>(
   check: (config: ConfigOf<S>) => readonly string[] = () => [],
 ): ConfigReader<S> {
   const addTo = (command: Command): Command => {
-    for (const setting of Object.values(settings)) command.addOption(optionOf(setting));
+    for (const setting of Object.values(settings)) {
+      for (const option of optionsOf(setting)) command.addOption(option);
+    }
     return command;
   };
   const read = (command: Command, env: Env): ConfigOf<S> => {
@@ -131,7 +150,8 @@ export function envNameOf(flag: string): string {
   return `IRSA_${flag.replaceAll("-", "_").toUpperCase()}`;
 }
 
-function optionOf({ flag, description, kind, defaultText }: Setting<unknown>): Option {
+function optionsOf({ flag, description, kind, defaultText }: Setting<unknown>): readonly Option[] {
+  if (kind === "ignored") return ignoredOptions(flag);
   const argument = { value: "<value>", boolean: "[boolean]", list: "<value...>" }[kind];
   const facts = [
     ...(kind === "list" ? ["repeatable"] : []),
@@ -147,7 +167,11 @@ function optionOf({ flag, description, kind, defaultText }: Setting<unknown>): O
       text,
     ]);
   }
-  return option;
+  return [option];
+}
+
+function ignoredOptions(flags: string): readonly Option[] {
+  return flags.split(" | ").map((syntax) => new Option(syntax).hideHelp());
 }
 
 function validate<S extends Settings>(settings: S, flags: FlagValues, env: Env): ConfigOf<S> {
@@ -172,6 +196,10 @@ function given(
   flags: FlagValues,
   env: Env,
 ): { text: unknown; source: string } {
+  if (kind === "ignored") {
+    const used = ignoredOptions(flag).filter((o) => flags[o.attributeName()] !== undefined);
+    return { text: used.map(({ long }) => long ?? ""), source: "" };
+  }
   const byFlag = flags[new Option(`--${flag}`).attributeName()];
   if (byFlag !== undefined) return { text: byFlag, source: `--${flag}` };
   const name = envNameOf(flag);
@@ -188,13 +216,8 @@ function invalid(problems: readonly string[], options?: { cause?: unknown }): Ap
   return new AppError("CONFIG_INVALID", 500, `${head}:\n  ${problems.join("\n  ")}`, options);
 }
 
-// The spellings of Go's strconv.ParseBool, which the flags we take over accept.
-const TRUE = new Set<unknown>(["1", "t", "T", "TRUE", "true", "True"]);
-const FALSE = new Set<unknown>(["0", "f", "F", "FALSE", "false", "False"]);
-
 function parseBoolean(text: unknown): unknown {
-  if (TRUE.has(text)) return true;
-  return FALSE.has(text) ? false : text;
+  return typeof text === "string" ? (parseGoBoolean(text) ?? text) : text;
 }
 
 function parseInteger(text: unknown): unknown {
