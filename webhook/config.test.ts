@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import {
+  configWarnings,
+  givenRoleAccount,
+  minTlsVersionOf,
+  mutationSettingsOf,
+  webhookConfig,
+} from "./config.ts";
+
+const parse = (...argv: string[]): ReturnType<typeof webhookConfig.parse> =>
+  webhookConfig.parse(argv, {});
+
+/** The arguments of the Deployment that AWS ships. */
+const AWS_DEPLOYMENT_ARGUMENTS = [
+  "--in-cluster=false",
+  "--namespace=default",
+  "--service-name=pod-identity-webhook",
+  "--annotation-prefix=eks.amazonaws.com",
+  "--token-audience=sts.amazonaws.com",
+  "--logtostderr",
+];
+
+describe("webhookConfig", () => {
+  it("has the defaults of AWS's webhook", () => {
+    const { klogFlags: _klogFlags, ...config } = parse();
+    assert.deepEqual(config, {
+      host: "",
+      port: 443,
+      metricsPort: 9999,
+      kubeconfig: "",
+      kubeApi: "",
+      tlsCert: "/etc/webhook/certs/tls.crt",
+      tlsKey: "/etc/webhook/certs/tls.key",
+      tlsMinVersion: "",
+      inCluster: false,
+      namespace: "eks",
+      serviceName: "pod-identity-webhook",
+      lookupGraceMs: 1000,
+      drainSeconds: 10,
+      logLevel: "info",
+      annotationPrefix: "eks.amazonaws.com",
+      tokenAudience: "sts.amazonaws.com",
+      tokenMountPath: "/var/run/secrets/eks.amazonaws.com/serviceaccount",
+      tokenExpiration: 86_400,
+      region: "",
+      regionalSts: false,
+      composeRoleArn: false,
+      accountId: "",
+      partition: "",
+    });
+  });
+
+  it("starts with the arguments of AWS's Deployment", () => {
+    const config = parse(...AWS_DEPLOYMENT_ARGUMENTS, "-v=4");
+    assert.deepEqual(configWarnings(config), [
+      "--v, --logtostderr ignored: logs are JSON lines, see --log-level",
+    ]);
+  });
+
+  it("reads the environment", () => {
+    assert.equal(webhookConfig.parse([], { IRSA_TOKEN_EXPIRATION: "900" }).tokenExpiration, 900);
+  });
+
+  it("names all bad values at once", () => {
+    assert.throws(() => parse("--port=x", "--token-expiration=abc", "--tls-min-version=2"), {
+      code: "CONFIG_INVALID",
+      message: /--port "x".*--tls-min-version "2".*--token-expiration "abc"/s,
+    });
+  });
+
+  for (const [flag, wanted] of [
+    ["--in-cluster=true", /give --tls-cert and --tls-key with --in-cluster=false/],
+    ["--account-id=111122223333", /--account-id needs --compose-role-arn/],
+    ["--partition=aws-cn", /--partition needs --compose-role-arn/],
+    ["--account-id=1111", /--account-id "1111": expected 12 digits/],
+    ["--annotation-prefix=a/b", /--annotation-prefix "a\/b": expected a DNS name/],
+    ["--annotation-prefix=", /--annotation-prefix ""/],
+    ["--token-audience=", /--token-audience "": expected an audience/],
+    ["--token-mount-path=token", /--token-mount-path "token": expected an absolute path/],
+    ["--token-mount-path=/a:b", /--token-mount-path/],
+    ["--token-expiration=1h", /--token-expiration "1h": expected whole seconds/],
+    ["--token-expiration=4294967297", /--token-expiration/],
+    ["--service-account-lookup-grace-period=5", /expected a duration from 0s to 30s/],
+    ["--service-account-lookup-grace-period=31s", /expected a duration from 0s to 30s/],
+    ["--service-account-lookup-grace-period=-1s", /expected a duration from 0s to 30s/],
+    ["--partition=gcp", /--partition "gcp": expected a partition/],
+    ["--unheard-of", /unknown option '--unheard-of'/],
+  ] as const) {
+    it(`refuses ${flag}`, () =>
+      assert.throws(() => parse(flag), { code: "CONFIG_INVALID", message: wanted }));
+  }
+
+  for (const [text, ms] of [
+    ["0s", 0],
+    ["0", 0],
+    ["100ms", 100],
+    ["30s", 30_000],
+  ] as const) {
+    it(`takes a grace period of ${text}`, () => {
+      assert.equal(parse(`--service-account-lookup-grace-period=${text}`).lookupGraceMs, ms);
+    });
+  }
+
+  for (const [text, seconds, warnings] of [
+    ["600", 600, []],
+    ["599", 600, ["--token-expiration 599 raised to 600"]],
+    ["-1", 600, ["--token-expiration -1 raised to 600"]],
+    ["+700", 700, []],
+    ["4294967296", 4_294_967_296, []],
+  ] as const) {
+    it(`makes ${seconds} s of --token-expiration=${text}`, () => {
+      const config = parse(`--token-expiration=${text}`);
+      assert.equal(mutationSettingsOf(config, undefined).expirationSeconds, seconds);
+      assert.deepEqual(configWarnings(config), warnings);
+    });
+  }
+
+  for (const [text, floor, raised] of [
+    ["", "TLSv1.2", false],
+    ["1.0", "TLSv1.2", true],
+    ["1.1", "TLSv1.2", true],
+    ["1.2", "TLSv1.2", false],
+    ["1.3", "TLSv1.3", false],
+    ["VersionTLS10", "TLSv1.2", true],
+    ["VersionTLS11", "TLSv1.2", true],
+    ["VersionTLS12", "TLSv1.2", false],
+    ["VersionTLS13", "TLSv1.3", false],
+  ] as const) {
+    it(`serves from ${floor} on for --tls-min-version=${text}`, () => {
+      const config = parse(`--tls-min-version=${text}`);
+      assert.equal(minTlsVersionOf(config), floor);
+      assert.equal(configWarnings(config).length, raised ? 1 : 0);
+    });
+  }
+
+  it("knows the account of bare role names only when it is given", () => {
+    assert.equal(givenRoleAccount(parse()), undefined);
+    assert.equal(givenRoleAccount(parse("--compose-role-arn")), undefined);
+    assert.deepEqual(
+      givenRoleAccount(
+        parse("--compose-role-arn", "--account-id=111122223333", "--aws-default-region=cn-north-1"),
+      ),
+      { accountId: "111122223333", partition: "aws-cn" },
+    );
+  });
+});

@@ -1,0 +1,255 @@
+import { z } from "zod";
+import { partitionOfRegion } from "../lib/arn.ts";
+import { parseGoDurationMs, parseGoInteger } from "../lib/go-values.ts";
+import { defineConfig, ignored, integer, toggle, value, type ConfigOf } from "../lib/config.ts";
+import { LOG_LEVELS } from "../lib/log.ts";
+import type { RoleAccount } from "./compose-role-arn.ts";
+import { MAX_TOKEN_EXPIRATION_SECONDS, MIN_TOKEN_EXPIRATION_SECONDS } from "./identity.ts";
+import type { MutationSettings } from "./mutation.ts";
+
+const port = (fallback: number): z.ZodType<number> => integer({ min: 0, max: 65_535, fallback });
+const optional = z.string().default("");
+
+/** A bound of 30 s is the longest that Kubernetes lets a webhook take. */
+const graceMs = z
+  .string()
+  .default("1s")
+  .transform((text) => parseGoDurationMs(text) ?? -1)
+  .refine((ms) => ms >= 0 && ms <= 30_000, { error: "expected a duration from 0s to 30s" });
+
+const goInteger = z
+  .string()
+  .default("86400")
+  .transform((text) => parseGoInteger(text) ?? Number.NaN)
+  .refine((seconds) => seconds <= MAX_TOKEN_EXPIRATION_SECONDS, {
+    error: `expected whole seconds, at most ${MAX_TOKEN_EXPIRATION_SECONDS}`,
+  });
+
+/** Go's default is 1.2, and nothing older is served whatever is asked for. */
+const MIN_TLS_VERSIONS: Readonly<Record<string, "TLSv1.2" | "TLSv1.3">> = {
+  "": "TLSv1.2",
+  "1.0": "TLSv1.2",
+  "1.1": "TLSv1.2",
+  "1.2": "TLSv1.2",
+  "1.3": "TLSv1.3",
+  VersionTLS10: "TLSv1.2",
+  VersionTLS11: "TLSv1.2",
+  VersionTLS12: "TLSv1.2",
+  VersionTLS13: "TLSv1.3",
+};
+
+/** What decides the mutation: the same for the webhook and for `irsa inject`. */
+export const MUTATION_SETTINGS = {
+  annotationPrefix: value(
+    "annotation-prefix",
+    z
+      .string()
+      .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, "expected a DNS name such as eks.amazonaws.com")
+      .default("eks.amazonaws.com"),
+    "Domain of the annotations on ServiceAccounts and Pods",
+  ),
+  tokenAudience: value(
+    "token-audience",
+    z.string().min(1, "expected an audience").default("sts.amazonaws.com"),
+    "Audience of the tokens where no annotation names one",
+  ),
+  tokenMountPath: value(
+    "token-mount-path",
+    z
+      .string()
+      .regex(/^\/[^:]+$/, "expected an absolute path without a colon")
+      .default("/var/run/secrets/eks.amazonaws.com/serviceaccount"),
+    "Where the token volume is mounted",
+  ),
+  tokenExpiration: value(
+    "token-expiration",
+    goInteger,
+    "Life of the tokens in seconds, at least 600, where no annotation gives one",
+  ),
+  region: value(
+    "aws-default-region",
+    optional,
+    "Sets AWS_DEFAULT_REGION and AWS_REGION in the containers",
+  ),
+  regionalSts: toggle(
+    "sts-regional-endpoint",
+    false,
+    "Whether SDKs call the STS of their region where no annotation says so",
+  ),
+  composeRoleArn: toggle(
+    "compose-role-arn",
+    false,
+    "Makes ARNs of role names in the account of this machine or of --account-id",
+  ),
+  accountId: value(
+    "account-id",
+    z
+      .string()
+      .regex(/^(\d{12})?$/, "expected 12 digits")
+      .default(""),
+    "Account for --compose-role-arn; without it the instance identity document names it",
+  ),
+  partition: value(
+    "partition",
+    z
+      .string()
+      .regex(/^(aws[a-z0-9-]*)?$/, "expected a partition such as aws-cn")
+      .default(""),
+    "Partition for --compose-role-arn; without it the region's",
+  ),
+} as const;
+
+type MutationConfig = ConfigOf<typeof MUTATION_SETTINGS>;
+
+/** Rules between the mutation settings, as sentences about those that are broken. */
+export function checkMutationConfig(config: MutationConfig): readonly string[] {
+  const { composeRoleArn, accountId, partition } = config;
+  return [
+    ...(accountId !== "" && !composeRoleArn ? ["--account-id needs --compose-role-arn"] : []),
+    ...(partition !== "" && !composeRoleArn ? ["--partition needs --compose-role-arn"] : []),
+  ];
+}
+
+/**
+ * The account that `--account-id` names for bare role names; undefined when role names are not
+ * composed, or when the account is to be asked for.
+ */
+export function givenRoleAccount(config: MutationConfig): RoleAccount | undefined {
+  const { composeRoleArn, accountId, partition, region } = config;
+  if (!composeRoleArn || accountId === "") return undefined;
+  return { accountId, partition: partition === "" ? partitionOfRegion(region) : partition };
+}
+
+/** The settings of the pure core, from the config and the account of bare role names. */
+export function mutationSettingsOf(
+  config: MutationConfig,
+  roleAccount: RoleAccount | undefined,
+): MutationSettings {
+  return {
+    annotationPrefix: config.annotationPrefix,
+    audience: config.tokenAudience,
+    expirationSeconds: Math.max(config.tokenExpiration, MIN_TOKEN_EXPIRATION_SECONDS),
+    regionalSts: config.regionalSts,
+    region: config.region,
+    roleAccount,
+    tokenMountPath: config.tokenMountPath,
+  };
+}
+
+const SERVER_SETTINGS = {
+  host: value("host", optional, "Address to listen on; all interfaces when empty"),
+  port: value("port", port(443), "Port of the webhook (HTTPS)"),
+  metricsPort: value("metrics-port", port(9999), "Port of /metrics (plain HTTP)"),
+  kubeconfig: value(
+    "kubeconfig",
+    optional,
+    "Kubeconfig file; without it and --kube-api the pod's own access",
+  ),
+  kubeApi: value("kube-api", optional, "URL of the API server"),
+  tlsCert: value(
+    "tls-cert",
+    z.string().min(1, "expected a file").default("/etc/webhook/certs/tls.crt"),
+    "Serving certificate with its chain (PEM file, reloaded when it changes)",
+  ),
+  tlsKey: value(
+    "tls-key",
+    z.string().min(1, "expected a file").default("/etc/webhook/certs/tls.key"),
+    "Private key of the serving certificate (PEM file)",
+  ),
+  tlsMinVersion: value(
+    "tls-min-version",
+    z
+      .string()
+      .default("")
+      .refine((version) => Object.hasOwn(MIN_TLS_VERSIONS, version), {
+        error: "expected 1.2 or 1.3",
+      }),
+    "Lowest TLS version served: 1.2 or 1.3",
+  ),
+  inCluster: toggle(
+    "in-cluster",
+    false,
+    "AWS's switch for certificates from the cluster's CSR API; only false, certificate files, works",
+  ),
+  namespace: value(
+    "namespace",
+    z.string().min(1, "expected a namespace").default("eks"),
+    "Namespace of the webhook",
+  ),
+  serviceName: value(
+    "service-name",
+    z.string().min(1, "expected a name").default("pod-identity-webhook"),
+    "Service of the webhook",
+  ),
+  lookupGraceMs: {
+    ...value(
+      "service-account-lookup-grace-period",
+      graceMs,
+      "Longest wait for a ServiceAccount that is not cached; 0s never reads one live",
+    ),
+    defaultText: "1s",
+  },
+  drainSeconds: value(
+    "drain-seconds",
+    integer({ min: 0, max: 3600, fallback: 10 }),
+    "Longest wait for open requests on stop, in seconds",
+  ),
+  logLevel: value("log-level", z.enum(LOG_LEVELS).default("info"), LOG_LEVELS.join(", ")),
+  klogFlags: ignored([
+    "-v, --v <level>",
+    "--vmodule <pattern>",
+    "--logtostderr [value]",
+    "--alsologtostderr [value]",
+    "--stderrthreshold <level>",
+    "--one_output [value]",
+    "--log_dir <path>",
+    "--log_file <path>",
+    "--log_file_max_size <size>",
+    "--log_backtrace_at <place>",
+    "--add_dir_header [value]",
+    "--skip_headers [value]",
+    "--skip_log_headers [value]",
+  ]),
+} as const;
+
+/** Everything `irsa webhook` can be told; AWS's flags keep their names and defaults. */
+export const webhookConfig = defineConfig(
+  { ...SERVER_SETTINGS, ...MUTATION_SETTINGS },
+  (config) => [
+    ...(config.inCluster
+      ? [
+          "--in-cluster=true is the cluster's CSR API, which no longer signs webhook certificates: " +
+            "give --tls-cert and --tls-key with --in-cluster=false",
+        ]
+      : []),
+    ...checkMutationConfig(config),
+  ],
+);
+export type WebhookConfig = ConfigOf<typeof webhookConfig.settings>;
+
+/** The TLS floor of the server. */
+export function minTlsVersionOf({ tlsMinVersion }: WebhookConfig): "TLSv1.2" | "TLSv1.3" {
+  return MIN_TLS_VERSIONS[tlsMinVersion] ?? "TLSv1.2";
+}
+
+/** A sentence for each setting that is accepted but not followed to the letter. */
+export function configWarnings(config: WebhookConfig): readonly string[] {
+  const { klogFlags, tokenExpiration, tlsMinVersion } = config;
+  return [
+    ...mutationConfigWarnings({ tokenExpiration }),
+    ...(/1\.?[01]$/.test(tlsMinVersion)
+      ? [`--tls-min-version ${tlsMinVersion} raised to 1.2: nothing older is served`]
+      : []),
+    ...(klogFlags.length > 0
+      ? [`${klogFlags.join(", ")} ignored: logs are JSON lines, see --log-level`]
+      : []),
+  ];
+}
+
+/** The same for the mutation settings alone. */
+export function mutationConfigWarnings({
+  tokenExpiration,
+}: Pick<MutationConfig, "tokenExpiration">): readonly string[] {
+  if (tokenExpiration >= MIN_TOKEN_EXPIRATION_SECONDS) return [];
+  return [`--token-expiration ${tokenExpiration} raised to ${MIN_TOKEN_EXPIRATION_SECONDS}`];
+}

@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, it } from "node:test";
+import jsonPatch from "fast-json-patch";
+import { parse } from "yaml";
+import { defineConfig } from "../lib/config.ts";
+import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "./config.ts";
+import { mutationOf, type Mutation, type ServiceAccountState } from "./mutation.ts";
+import { parsePod, type Annotations } from "./pod.ts";
+
+interface Fixture {
+  readonly flags?: readonly string[];
+  /** Annotations, or the status of a ServiceAccount that has none to give. */
+  readonly serviceAccount: Annotations | Exclude<ServiceAccountState["status"], "found">;
+  readonly pod: object;
+  readonly reason: string;
+  readonly patch: readonly { readonly add: string; readonly value: unknown }[];
+  readonly warnings?: readonly string[];
+}
+
+const reader = defineConfig(MUTATION_SETTINGS);
+const directory = new URL("fixtures/", import.meta.url);
+
+function mutate({ flags = [], serviceAccount, pod }: Omit<Fixture, "reason" | "patch">): Mutation {
+  const config = reader.parse(flags, {});
+  return mutationOf({
+    pod: parsePod(pod),
+    serviceAccount:
+      typeof serviceAccount === "string"
+        ? { status: serviceAccount }
+        : { status: "found", annotations: serviceAccount },
+    settings: mutationSettingsOf(config, givenRoleAccount(config)),
+  });
+}
+
+/** Applies a patch by an implementation that is not ours, to a copy. */
+function patched(pod: object, { operations }: Mutation): object {
+  return jsonPatch.applyPatch(structuredClone(pod), structuredClone([...operations]), true)
+    .newDocument;
+}
+
+describe("mutationOf, case by case", () => {
+  for (const file of readdirSync(directory)) {
+    const text = readFileSync(new URL(file, directory), "utf8");
+    const fixture = parse(text) as Fixture;
+
+    it(`${file}: ${/^# (.*)/.exec(text)?.[1]}`, () => {
+      const before = structuredClone(fixture.pod);
+      const mutation = mutate(fixture);
+      assert.deepEqual(
+        mutation.operations.map(({ op, path, value }) => ({ [op]: path, value })),
+        fixture.patch,
+      );
+      assert.deepEqual(mutation.warnings, fixture.warnings ?? []);
+      assert.equal(mutation.reason, fixture.reason);
+      assert.deepEqual(fixture.pod, before, "the pod itself is not touched");
+    });
+
+    it(`${file}: a second review gives no patch`, () => {
+      const pod = patched(fixture.pod, mutate(fixture));
+      assert.deepEqual(mutate({ ...fixture, pod }).operations, []);
+    });
+  }
+});

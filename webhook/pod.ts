@@ -1,0 +1,84 @@
+import { z } from "zod";
+import { AppError } from "../lib/errors.ts";
+
+// Absent and null are the same to Kubernetes' Go types, so both pass everywhere.
+const text = z.string().nullish();
+
+const EnvVar = z.looseObject({ name: text });
+const VolumeMount = z.looseObject({
+  name: text,
+  mountPath: text,
+  subPath: text,
+  subPathExpr: text,
+});
+const Container = z.looseObject({
+  name: text,
+  env: z.array(EnvVar).nullish(),
+  volumeMounts: z.array(VolumeMount).nullish(),
+});
+const ServiceAccountToken = z.looseObject({ audience: text, path: text });
+const Volume = z.looseObject({
+  name: text,
+  projected: z
+    .looseObject({
+      sources: z
+        .array(z.looseObject({ serviceAccountToken: ServiceAccountToken.nullish() }))
+        .nullish(),
+    })
+    .nullish(),
+});
+const Pod = z.looseObject({
+  metadata: z
+    .looseObject({
+      name: text,
+      generateName: text,
+      namespace: text,
+      annotations: z.record(z.string(), text).nullish(),
+    })
+    .nullish(),
+  spec: z
+    .looseObject({
+      serviceAccountName: text,
+      serviceAccount: text,
+      containers: z.array(Container).nullish(),
+      initContainers: z.array(Container).nullish(),
+      volumes: z.array(Volume).nullish(),
+      nodeSelector: z.record(z.string(), text).nullish(),
+      os: z.looseObject({ name: text }).nullish(),
+    })
+    .nullish(),
+});
+
+/** The parts of a Pod (or of a pod template) that the webhook reads; it only ever adds to them. */
+export type Pod = z.infer<typeof Pod>;
+export type PodSpec = NonNullable<Pod["spec"]>;
+export type Container = z.infer<typeof Container>;
+export type Volume = z.infer<typeof Volume>;
+export type VolumeMount = z.infer<typeof VolumeMount>;
+
+/** Annotations of an object, as they came. */
+export type Annotations = Readonly<Record<string, string | null | undefined>>;
+
+/**
+ * Reads a Pod or a pod template, whatever else it holds.
+ *
+ * @throws AppError REVIEW_INVALID naming every field of a wrong type.
+ */
+export function parsePod(object: unknown): Pod {
+  const parsed = Pod.safeParse(object);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(
+    ({ path, message }) => `${path.join(".") || "the object"}: ${message}`,
+  );
+  const message = `Cannot read the object as a Pod: ${problems.join("; ")}`;
+  throw new AppError("REVIEW_INVALID", 400, message);
+}
+
+/**
+ * The ServiceAccount a pod runs as; undefined when it names none, as a mirror pod does. The API
+ * server's ServiceAccount admission has filled in `default` before any webhook is asked.
+ */
+export function serviceAccountNameOf({ spec }: Pod): string | undefined {
+  // `serviceAccount` is the deprecated alias that the API server keeps equal.
+  return spec?.serviceAccountName || spec?.serviceAccount || undefined;
+}

@@ -1,0 +1,161 @@
+import { z } from "zod";
+import { reasonOf } from "../lib/errors.ts";
+import type { Mutation, MutationReason } from "./mutation.ts";
+import { parsePod, type Pod } from "./pod.ts";
+
+const text = z.string().nullish();
+
+/** `admission.k8s.io/v1` and `/v1beta1` agree in all that is read here. */
+const Review = z.looseObject({
+  apiVersion: text,
+  kind: text,
+  request: z
+    .looseObject({
+      uid: text,
+      namespace: text,
+      operation: text,
+      subResource: text,
+      resource: z.looseObject({ group: text, resource: text }).nullish(),
+      object: z.unknown().optional(),
+    })
+    .nullish(),
+});
+
+const Kinded = z.looseObject({ kind: text });
+
+/** The response to the API server; a version and kind only when the request had them. */
+export interface ReviewAnswer {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly response: {
+    readonly uid: string;
+    readonly allowed: boolean;
+    readonly status?: { readonly metadata: object; readonly message: string };
+    readonly patchType?: "JSONPatch";
+    /** Base64 of the patch's JSON. */
+    readonly patch?: string;
+    /** Kubernetes puts the webhook's name and a slash in front of each key. */
+    readonly auditAnnotations?: Readonly<Record<string, string>>;
+    readonly warnings?: readonly string[];
+  };
+}
+
+export type ReviewReason =
+  | MutationReason
+  | "bad-content"
+  | "not-a-pod"
+  | "not-a-pod-creation"
+  | "not-a-review";
+
+/** A review that asks for a decision about a new pod. */
+export interface PodReview {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly pod: Pod;
+  readonly typeMeta: TypeMeta;
+}
+
+interface TypeMeta {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+}
+
+export type ParsedReview =
+  | { readonly status: "pod"; readonly review: PodReview }
+  /** The answer does not depend on any ServiceAccount. */
+  | { readonly status: "answered"; readonly answer: ReviewAnswer; readonly reason: ReviewReason };
+
+/**
+ * Reads an AdmissionReview. What is none gets the answers of AWS's webhook: 200 and not allowed.
+ * Only the creation of pods needs a decision; whatever else is sent is allowed as it is.
+ */
+export function parseReview(body: string): ParsedReview {
+  let json: unknown;
+  try {
+    json = body === "" ? null : JSON.parse(body);
+  } catch {
+    // The parser's own message quotes the body, which may hold secrets.
+    return notAReview(`json parse error: the body of ${body.length} characters is no JSON`);
+  }
+  if (json === null) return badContent();
+  const parsed = Review.safeParse(json);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map(
+      ({ path, message }) => `${path.join(".") || "the body"}: ${message}`,
+    );
+    return notAReview(`json parse error: ${problems.join("; ")}`);
+  }
+  const { apiVersion, kind, request } = parsed.data;
+  if (request === undefined || request === null) return badContent();
+
+  const uid = request.uid ?? "";
+  const typeMeta = {
+    ...(apiVersion ? { apiVersion } : {}),
+    ...(kind ? { kind } : {}),
+  };
+  const { operation, resource, subResource } = request;
+  const isPodCreation =
+    (!operation || operation === "CREATE") &&
+    !subResource &&
+    (!resource?.resource || (resource.resource === "pods" && !resource.group));
+  if (!isPodCreation) {
+    const reason = "not-a-pod-creation";
+    const answer = allowed(uid, typeMeta, { auditAnnotations: { decision: "unchanged", reason } });
+    return { status: "answered", answer, reason };
+  }
+  const objectKind = Kinded.safeParse(request.object).data?.kind ?? "Pod";
+  if (objectKind !== "Pod") {
+    const message = `Cannot read the object as a Pod: its kind is ${JSON.stringify(objectKind)}`;
+    return answered("not-a-pod", refused(uid, typeMeta, message));
+  }
+  try {
+    const pod = parsePod(request.object);
+    return { status: "pod", review: { uid, namespace: request.namespace ?? "", pod, typeMeta } };
+  } catch (err) {
+    return answered("not-a-pod", refused(uid, typeMeta, reasonOf(err)));
+  }
+}
+
+/** The answer that carries a mutation out and says why. */
+export function answerOf({ uid, typeMeta }: PodReview, mutation: Mutation): ReviewAnswer {
+  const { reason, roleArn, operations, warnings } = mutation;
+  const isMutated = operations.length > 0;
+  return allowed(uid, typeMeta, {
+    ...(isMutated
+      ? {
+          patchType: "JSONPatch",
+          patch: Buffer.from(JSON.stringify(operations)).toString("base64"),
+        }
+      : {}),
+    auditAnnotations: {
+      decision: isMutated ? "mutated" : "unchanged",
+      reason,
+      ...(roleArn === undefined ? {} : { "role-arn": roleArn }),
+    },
+    ...(warnings.length > 0 ? { warnings } : {}),
+  });
+}
+
+function allowed(
+  uid: string,
+  typeMeta: TypeMeta,
+  rest: Omit<ReviewAnswer["response"], "uid" | "allowed">,
+): ReviewAnswer {
+  return { ...typeMeta, response: { uid, allowed: true, ...rest } };
+}
+
+function refused(uid: string, typeMeta: TypeMeta, message: string): ReviewAnswer {
+  return { ...typeMeta, response: { uid, allowed: false, status: { metadata: {}, message } } };
+}
+
+function answered(reason: ReviewReason, answer: ReviewAnswer): ParsedReview {
+  return { status: "answered", reason, answer };
+}
+
+function badContent(): ParsedReview {
+  return answered("bad-content", refused("", {}, "bad content"));
+}
+
+function notAReview(problem: string): ParsedReview {
+  return answered("not-a-review", refused("", {}, `couldn't get version/kind; ${problem}`));
+}
