@@ -4,6 +4,7 @@ import { inspect } from "node:util";
 import { Command, CommanderError } from "commander";
 import { AppError } from "../lib/errors.ts";
 import type { Program } from "../lib/program.ts";
+import { addIssuer } from "./commands/issuer.ts";
 
 const stop = new AbortController();
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -28,7 +29,8 @@ const irsa = new Command("irsa")
   )
   .version("0.1.0")
   .exitOverride();
-for (const add of [] as readonly ((irsa: Command, program: Program) => void)[]) add(irsa, program);
+const commands: readonly ((irsa: Command, program: Program) => void)[] = [addIssuer];
+for (const add of commands) add(irsa, program);
 
 try {
   await irsa.parseAsync(process.argv);

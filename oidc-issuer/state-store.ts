@@ -1,0 +1,21 @@
+import type { KeyState } from "./merge.ts";
+
+/** Keeps the last good keys across restarts. */
+export interface StateStore {
+  /** For messages: which file or object it is. */
+  readonly id: string;
+  /**
+   * The state that was saved last; undefined when there is none yet. A stored text that cannot be used
+   * is put aside, told to the log, and counts as none.
+   *
+   * @throws when it cannot be told whether there is one.
+   */
+  load(): Promise<KeyState | undefined>;
+  /**
+   * Saves a state.
+   *
+   * @returns what is stored now: also what others had saved in the meantime.
+   * @throws when it could not be saved; what was stored before is then still there.
+   */
+  save(state: KeyState): Promise<KeyState>;
+}
