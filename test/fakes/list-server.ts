@@ -30,12 +30,13 @@ export type Fault =
   | { readonly kind: "empty" };
 
 /**
- * A small API server with one collection: objects, versions, a history that can be compacted, paged
- * lists that show one state, watches that go on from a version, bookmarks; and faults on demand.
+ * A small API server with one collection: objects one by one, versions, a history that can be
+ * compacted, paged lists that show one state, watches that go on from a version, bookmarks; and
+ * faults on demand.
  */
 export interface ListServer extends AsyncDisposable {
   readonly url: string;
-  /** Of each request: `list` or `watch`, its query and its `accept` header. */
+  /** Of each request: what it asked for, its query and its `accept` header. */
   readonly requests: readonly SeenRequest[];
   /** Watches that are open now. */
   readonly watches: number;
@@ -53,12 +54,12 @@ export interface ListServer extends AsyncDisposable {
   cutWatches(how: "mid-line" | "reset" | "timeout"): void;
   /** Open watches stay open and are told nothing any more. */
   mute(): void;
-  fail(on: "list" | "watch", fault: Fault): void;
+  fail(on: SeenRequest["kind"], fault: Fault): void;
   clearFaults(): void;
 }
 
 export interface SeenRequest {
-  readonly kind: "list" | "watch";
+  readonly kind: "list" | "watch" | "get";
   readonly query: URLSearchParams;
   readonly accept: string;
 }
@@ -78,7 +79,7 @@ interface Watch {
 export async function startListServer(): Promise<ListServer> {
   const objects = new Map<string, FakeObject>();
   const requests: SeenRequest[] = [];
-  const faults: { on: "list" | "watch"; fault: Fault }[] = [];
+  const faults: { on: SeenRequest["kind"]; fault: Fault }[] = [];
   /** The state that a continue token pages through. */
   const snapshots = new Map<number, readonly FakeObject[]>();
   const watches = new Set<Watch>();
@@ -150,9 +151,16 @@ export async function startListServer(): Promise<ListServer> {
     res.on("close", () => watches.delete(watch));
   }
 
+  function handleGet(key: string, res: ServerResponse): void {
+    const object = objects.get(key);
+    res.writeHead(object === undefined ? 404 : 200, { "content-type": "application/json" });
+    res.end(JSON.stringify(object ?? { kind: "Status", code: 404, message: `${key} not found` }));
+  }
+
   function handle(req: IncomingMessage, res: ServerResponse): void {
-    const query = new URL(req.url ?? "/", "http://fake").searchParams;
-    const kind = query.get("watch") === "true" ? "watch" : "list";
+    const { pathname, searchParams: query } = new URL(req.url ?? "/", "http://fake");
+    const [, namespace, name] = /\/namespaces\/([^/]+)\/[^/]+\/([^/]+)$/.exec(pathname) ?? [];
+    const kind = name !== undefined ? "get" : query.get("watch") === "true" ? "watch" : "list";
     requests.push({ kind, query, accept: req.headers.accept ?? "" });
     const index = faults.findIndex(({ on }) => on === kind);
     const fault = index === -1 ? undefined : faults.splice(index, 1)[0]?.fault;
@@ -166,6 +174,7 @@ export async function startListServer(): Promise<ListServer> {
     }
     if (kind === "watch") return handleWatch(query, res, fault);
     if (fault?.kind === "garbage") return void res.end(fault.text);
+    if (kind === "get") return handleGet(`${namespace}/${name}`, res);
     handleList(query, res, fault);
   }
 

@@ -1,0 +1,175 @@
+import { X509Certificate } from "node:crypto";
+import express, { type Express } from "express";
+import { Registry } from "prom-client";
+import { systemClock, type Clock } from "../lib/clock.ts";
+import { listen, type RunningServer } from "../lib/http.ts";
+import { connect } from "../lib/kube/connection.ts";
+import { startListWatch } from "../lib/kube/list-watch.ts";
+import type { Logger } from "../lib/log.ts";
+import { watchKeyPair, type KeyPair } from "../lib/server-certificate.ts";
+import { createApp } from "./app.ts";
+import type { RoleAccount } from "./compose-role-arn.ts";
+import {
+  configWarnings,
+  givenRoleAccount,
+  minTlsVersionOf,
+  mutationSettingsOf,
+  type WebhookConfig,
+} from "./config.ts";
+import { readInstanceAccount } from "./instance-identity.ts";
+import { createMetrics } from "./metrics.ts";
+import { serviceAccountKeeper, ServiceAccounts } from "./service-accounts.ts";
+
+export interface RunningWebhook extends AsyncDisposable {
+  /** Port of the webhook; differs from the one asked for when that was 0. */
+  readonly port: number;
+  readonly metricsPort: number;
+  /** Resolves when all ServiceAccounts are known; rejects when it is stopped before. */
+  readonly whenReady: Promise<void>;
+}
+
+export interface WebhookDeps {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly log: Pick<Logger, "debug" | "info" | "warn" | "error">;
+  readonly registry?: Registry | undefined;
+  readonly clock?: Clock | undefined;
+}
+
+/** How soon a changed certificate file is noticed, in milliseconds. */
+export const CERTIFICATE_POLL_MS = 1000;
+const METADATA_TIMEOUT_MS = 5000;
+
+/**
+ * Starts the webhook: it answers as soon as this resolves, and is ready once it knows all
+ * ServiceAccounts. Disposing first makes it unready, then finishes open requests.
+ *
+ * @throws AppError CERTIFICATE_INVALID, METADATA_UNAVAILABLE or CONFIG_INVALID, and the error of a
+ *   port in use.
+ */
+export async function startWebhook(
+  config: WebhookConfig,
+  { env, log, registry = new Registry(), clock = systemClock }: WebhookDeps,
+): Promise<RunningWebhook> {
+  for (const warning of configWarnings(config)) log.warn({ warning }, "Setting not followed");
+  await using stack = new AsyncDisposableStack();
+  const stop = new AbortController();
+  stack.defer(() => stop.abort());
+
+  const metrics = createMetrics(registry);
+  const settings = mutationSettingsOf(config, await roleAccountOf(config, env));
+  const connection = connect({ kubeconfig: config.kubeconfig, kubeApi: config.kubeApi });
+
+  let server: RunningServer | undefined;
+  let keyPair: KeyPair | undefined;
+  const useCertificate = (pair: KeyPair): void => {
+    keyPair = pair;
+    server?.setCertificate(pair);
+    metrics.certificateExpirySeconds.set(expirySecondsOf(pair));
+    log.info({ expires: new Date(expirySecondsOf(pair) * 1000) }, "Using serving certificate");
+  };
+  const firstKeyPair = await watchKeyPair(
+    { certFile: config.tlsCert, keyFile: config.tlsKey },
+    {
+      clock,
+      pollMs: CERTIFICATE_POLL_MS,
+      signal: stop.signal,
+      onChange: useCertificate,
+      onError: (err) =>
+        log.error({ err }, "Cannot reload the serving certificate, keeping the old"),
+    },
+  );
+  useCertificate(firstKeyPair);
+
+  const cache = stack.use(
+    startListWatch({
+      connection,
+      path: "/api/v1/serviceaccounts",
+      metadataOnly: true,
+      keep: serviceAccountKeeper(config.annotationPrefix),
+      clock,
+      log,
+    }),
+  );
+  const serviceAccounts = new ServiceAccounts({
+    cache,
+    connection,
+    annotationPrefix: config.annotationPrefix,
+    lookupGraceMs: config.lookupGraceMs,
+    clock,
+    log,
+    onLiveRead: (result) => metrics.liveReads.inc({ result }),
+  });
+
+  let draining = false;
+  const app = createApp({
+    settings,
+    stateOf: (namespace, name) => serviceAccounts.stateOf(namespace, name),
+    notReadyBecause: () => {
+      if (draining) return "draining";
+      return cache.synced ? undefined : "ServiceAccounts are not listed yet";
+    },
+    log,
+    metrics,
+  });
+  const place = { host: config.host || undefined, drainMs: config.drainSeconds * 1000 };
+  const metricsServer = stack.use(
+    await listen(
+      createMetricsApp(registry, () => {
+        metrics.cachedServiceAccounts.set(cache.size);
+        metrics.cacheStaleSeconds.set(cache.staleSeconds());
+      }),
+      { ...place, port: config.metricsPort },
+    ),
+  );
+  server = stack.use(
+    await listen(app, {
+      ...place,
+      port: config.port,
+      keyPair: firstKeyPair,
+      minTlsVersion: minTlsVersionOf(config),
+    }),
+  );
+  // It may have been changed while the server was not listening yet.
+  if (keyPair !== undefined && keyPair !== firstKeyPair) server.setCertificate(keyPair);
+  stack.defer(() => {
+    draining = true;
+    log.info("Draining");
+  });
+  const { port } = server;
+  const metricsPort = metricsServer.port;
+  log.info({ port, metricsPort }, "Listening");
+  const running = stack.move();
+  return {
+    port,
+    metricsPort,
+    whenReady: cache.whenSynced,
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+/** The account of bare role names, when they are to be composed at all. */
+async function roleAccountOf(
+  config: WebhookConfig,
+  env: WebhookDeps["env"],
+): Promise<RoleAccount | undefined> {
+  if (!config.composeRoleArn) return undefined;
+  const given = givenRoleAccount(config);
+  if (given !== undefined) return given;
+  const found = await readInstanceAccount(env, METADATA_TIMEOUT_MS);
+  return config.partition === "" ? found : { ...found, partition: config.partition };
+}
+
+function createMetricsApp(registry: Registry, refresh: () => void): Express {
+  const app = express();
+  app.disable("x-powered-by");
+  app.set("etag", false);
+  app.get("/metrics", async (_req, res) => {
+    refresh();
+    res.type(registry.contentType).send(await registry.metrics());
+  });
+  return app;
+}
+
+function expirySecondsOf({ cert }: KeyPair): number {
+  return new X509Certificate(cert).validToDate.getTime() / 1000;
+}

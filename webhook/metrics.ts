@@ -1,0 +1,66 @@
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { ReviewReason } from "./review.ts";
+import type { LiveReadResult } from "./service-accounts.ts";
+
+/** What became of a request for a review. */
+export type Outcome = "mutated" | "unchanged" | "refused";
+/** Why; beside the reasons of an answer, those of a request that is none. */
+export type OutcomeReason = ReviewReason | "unreadable-request" | "internal-error";
+
+export interface WebhookMetrics {
+  readonly reviews: Pick<Counter<"outcome" | "reason">, "inc"> & {
+    inc(labels: { outcome: Outcome; reason: OutcomeReason }): void;
+  };
+  readonly reviewSeconds: Pick<Histogram, "observe">;
+  readonly liveReads: Pick<Counter<"result">, "inc"> & {
+    inc(labels: { result: LiveReadResult }): void;
+  };
+  readonly cachedServiceAccounts: Pick<Gauge, "set">;
+  readonly cacheStaleSeconds: Pick<Gauge, "set">;
+  readonly certificateExpirySeconds: Pick<Gauge, "set">;
+}
+
+/** A review takes well below a millisecond from the cache and at most a second live. */
+const REVIEW_BUCKETS_SECONDS = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
+];
+
+/** Makes the webhook's instruments; the gauges are set when they are read. */
+export function createMetrics(registry: Registry): WebhookMetrics {
+  const registers = [registry];
+  return {
+    reviews: new Counter({
+      name: "irsa_webhook_reviews_total",
+      help: "Admission reviews by what became of them and why",
+      labelNames: ["outcome", "reason"],
+      registers,
+    }),
+    reviewSeconds: new Histogram({
+      name: "irsa_webhook_review_duration_seconds",
+      help: "Time from a review's first byte to its answer",
+      buckets: REVIEW_BUCKETS_SECONDS,
+      registers,
+    }),
+    liveReads: new Counter({
+      name: "irsa_webhook_service_account_live_reads_total",
+      help: "ServiceAccounts read from the API server because the cache had no role for them",
+      labelNames: ["result"],
+      registers,
+    }),
+    cachedServiceAccounts: new Gauge({
+      name: "irsa_webhook_cached_service_accounts",
+      help: "ServiceAccounts in the cache",
+      registers,
+    }),
+    cacheStaleSeconds: new Gauge({
+      name: "irsa_webhook_cache_stale_seconds",
+      help: "Time since the API server last told anything about ServiceAccounts",
+      registers,
+    }),
+    certificateExpirySeconds: new Gauge({
+      name: "irsa_webhook_certificate_expiry_timestamp_seconds",
+      help: "When the serving certificate expires, in seconds since the epoch",
+      registers,
+    }),
+  };
+}

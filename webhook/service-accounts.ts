@@ -1,0 +1,163 @@
+import { AppError } from "../lib/errors.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { KubeConnection } from "../lib/kube/connection.ts";
+import { KubeObject } from "../lib/kube/kube-object.ts";
+import type { Logger } from "../lib/log.ts";
+import { SingleFlight } from "../lib/single-flight.ts";
+import type { ServiceAccountState } from "./mutation.ts";
+import type { Annotations } from "./pod.ts";
+
+/** All that is kept of a ServiceAccount, since a cluster may have 100,000 of them. */
+export interface KnownServiceAccount {
+  /** Those under our prefix only. */
+  readonly annotations: Annotations;
+  /** Its resourceVersion, to tell which of two readings is newer; NaN when it is no number. */
+  readonly version: number;
+}
+
+const NO_ANNOTATIONS: Annotations = Object.freeze({});
+
+/** Makes the function that reduces a ServiceAccount to what is kept of it. */
+export function serviceAccountKeeper(
+  annotationPrefix: string,
+): (object: KubeObject) => KnownServiceAccount {
+  return ({ metadata: { annotations, resourceVersion } }) => {
+    const kept = Object.entries(annotations ?? {}).filter(([key]) =>
+      key.startsWith(`${annotationPrefix}/`),
+    );
+    return {
+      annotations: kept.length === 0 ? NO_ANNOTATIONS : Object.fromEntries(kept),
+      version: Number(resourceVersion),
+    };
+  };
+}
+
+/** What became of a live read. */
+export type LiveReadResult = "found" | "not-found" | "failed";
+
+export interface ServiceAccountsDeps {
+  /** The copy that follows the API server. */
+  readonly cache: {
+    readonly get: (namespace: string, name: string) => KnownServiceAccount | undefined;
+  };
+  readonly connection: Pick<KubeConnection, "request">;
+  readonly annotationPrefix: string;
+  /** Longest wait for a live read; 0 never reads live. */
+  readonly lookupGraceMs: number;
+  readonly clock: Pick<Clock, "now">;
+  readonly log: Pick<Logger, "warn">;
+  readonly onLiveRead: (result: LiveReadResult) => void;
+}
+
+interface Reread {
+  readonly atMs: number;
+  /** Shared by all who ask meanwhile; undefined when there is nothing newer to be had. */
+  readonly account: Promise<KnownServiceAccount | undefined>;
+}
+
+/** A ServiceAccount cached without a role is read live at most this often. */
+export const REREAD_MS = 5000;
+
+const METADATA_ONLY =
+  "application/json;as=PartialObjectMetadata;v=1;g=meta.k8s.io,application/json";
+/** Kubernetes, "DNS subdomain names"; anything else names nothing, and has no place in a URL. */
+const OBJECT_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/;
+
+/**
+ * What is known of ServiceAccounts: from the cache when it shows a role, and live where the cache
+ * may be behind, for a pod is often created directly after its ServiceAccount or its annotation.
+ * A failed read is never remembered in place of an answer.
+ */
+export class ServiceAccounts {
+  readonly #deps: ServiceAccountsDeps;
+  readonly #keep: (object: KubeObject) => KnownServiceAccount;
+  readonly #reads = new SingleFlight<KnownServiceAccount | undefined>();
+  /** Live readings of those cached without a role, oldest first, none older than REREAD_MS. */
+  readonly #rereads = new Map<string, Reread>();
+
+  constructor(deps: ServiceAccountsDeps) {
+    this.#deps = deps;
+    this.#keep = serviceAccountKeeper(deps.annotationPrefix);
+  }
+
+  /** Takes at most `lookupGraceMs`, and no time at all for a ServiceAccount cached with a role. */
+  async stateOf(namespace: string, name: string): Promise<ServiceAccountState> {
+    const { cache, lookupGraceMs } = this.#deps;
+    const cached = cache.get(namespace, name);
+    if (cached !== undefined && (this.#hasRole(cached) || lookupGraceMs === 0))
+      return found(cached);
+    if (lookupGraceMs === 0) return { status: "service-account-not-found" };
+    if (cached !== undefined) return found(await this.#newerOf(cached, namespace, name));
+    try {
+      const live = await this.#read(namespace, name);
+      return live === undefined ? { status: "service-account-not-found" } : found(live);
+    } catch (err) {
+      const message = "Cannot read a ServiceAccount: its pod starts without identity";
+      this.#deps.log.warn({ namespace, serviceAccount: name, err }, message);
+      return { status: "service-account-unavailable" };
+    }
+  }
+
+  /** The live reading of a ServiceAccount cached without a role, when it is due or still newer. */
+  async #newerOf(
+    cached: KnownServiceAccount,
+    namespace: string,
+    name: string,
+  ): Promise<KnownServiceAccount> {
+    const { clock, log } = this.#deps;
+    const key = `${namespace}/${name}`;
+    this.#forgetOld(clock.now());
+    let reread = this.#rereads.get(key);
+    if (reread === undefined) {
+      const account = this.#read(namespace, name).catch((err: unknown) => {
+        log.warn({ namespace, serviceAccount: name, err }, "Cannot re-read a ServiceAccount");
+        return undefined;
+      });
+      reread = { atMs: clock.now(), account };
+      this.#rereads.set(key, reread);
+    }
+    const live = await reread.account;
+    return live === undefined || live.version < cached.version ? cached : live;
+  }
+
+  #forgetOld(nowMs: number): void {
+    for (const [key, { atMs }] of this.#rereads) {
+      if (nowMs - atMs < REREAD_MS) return;
+      this.#rereads.delete(key);
+    }
+  }
+
+  #hasRole({ annotations }: KnownServiceAccount): boolean {
+    return Boolean(annotations[`${this.#deps.annotationPrefix}/role-arn`]);
+  }
+
+  #read(namespace: string, name: string): Promise<KnownServiceAccount | undefined> {
+    return this.#reads.run(`${namespace}/${name}`, async () => {
+      try {
+        const account = await this.#get(namespace, name);
+        this.#deps.onLiveRead(account === undefined ? "not-found" : "found");
+        return account;
+      } catch (err) {
+        this.#deps.onLiveRead("failed");
+        throw err;
+      }
+    });
+  }
+
+  async #get(namespace: string, name: string): Promise<KnownServiceAccount | undefined> {
+    if (!OBJECT_NAME.test(namespace) || !OBJECT_NAME.test(name)) return undefined;
+    const { connection, lookupGraceMs } = this.#deps;
+    const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${name}`;
+    const request = { path, accept: METADATA_ONLY, timeoutMs: lookupGraceMs };
+    const { status, body } = await connection.request(request);
+    if (status === 404) return undefined;
+    const object = KubeObject.safeParse(body);
+    if (status === 200 && object.success) return this.#keep(object.data);
+    const message = `Cannot read ${path}: the API server answered ${status}`;
+    throw new AppError("KUBERNETES_REFUSED", 502, message);
+  }
+}
+
+function found({ annotations }: KnownServiceAccount): ServiceAccountState {
+  return { status: "found", annotations };
+}
