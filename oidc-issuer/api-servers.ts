@@ -12,6 +12,9 @@ export type KubeRequester = Pick<Transport, "request">;
 /** The name that every API server's certificate is for, whatever address it has. */
 const API_SERVER_NAME = "kubernetes.default.svc";
 
+/** kube-apiserver answers 406 to who does not accept the first, and old ones sent the second. */
+const JWKS_ACCEPT = "application/jwk-set+json, application/json";
+
 const ENDPOINT_SLICES_PATH =
   "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices" +
   "?labelSelector=kubernetes.io%2Fservice-name%3Dkubernetes";
@@ -50,7 +53,8 @@ export function apiServerSource(
   return {
     id: server.url,
     async poll(signal) {
-      const answer = await ask(kube, { path: JWKS_PATH, server, timeoutMs, signal });
+      const request = { path: JWKS_PATH, accept: JWKS_ACCEPT, server, timeoutMs, signal };
+      const answer = await ask(kube, request);
       return "reason" in answer ? answer : keysOf(answer.body);
     },
   };

@@ -1,4 +1,4 @@
-import { createPublicKey, timingSafeEqual, type KeyObject } from "node:crypto";
+import { createPublicKey, randomUUID, timingSafeEqual, type KeyObject } from "node:crypto";
 import express, {
   type ErrorRequestHandler,
   type Express,
@@ -15,6 +15,8 @@ import {
   TokenRequest,
 } from "./service-account-token.ts";
 import { StatusError } from "./status-error.ts";
+
+const JWK_SET_TYPE = "application/jwk-set+json";
 
 /** Who the stand-in is: what it signs as, and the one bearer token that may call it. */
 export interface ApiIdentity {
@@ -46,8 +48,12 @@ export function createApi({ issuer, signingKey, bearerToken }: ApiIdentity): Exp
   });
   app.use(express.json({ limit: "3mb" }));
 
-  app.get("/openid/v1/jwks", (_req, res) => {
-    res.type("application/jwk-set+json").send(JSON.stringify({ keys: [publicJwkOf(signingKey)] }));
+  app.get("/openid/v1/jwks", (req, res) => {
+    // kube-apiserver refuses who accepts JSON only.
+    if (req.accepts(JWK_SET_TYPE) === false) {
+      throw new StatusError(406, "NotAcceptable", `only ${JWK_SET_TYPE} is accepted`);
+    }
+    res.type(JWK_SET_TYPE).send(JSON.stringify({ keys: [publicJwkOf(signingKey)] }));
   });
 
   app.post("/api/v1/namespaces", (req, res) => {
@@ -96,7 +102,8 @@ export function createApi({ issuer, signingKey, bearerToken }: ApiIdentity): Exp
     const { namespace } = req.params;
     const owner = found(namespaces, "", namespace, "namespaces");
     const admitted = await admit(KubeObject.parse(req.body), owner, webhookConfigurations.list());
-    res.status(201).json(pods.put(namespace, admitted));
+    const isDryRun = req.query["dryRun"] === "All";
+    res.status(201).json(isDryRun ? withIdentity(admitted) : pods.put(namespace, admitted));
   });
 
   app.use((req: Request) => {
@@ -104,6 +111,11 @@ export function createApi({ issuer, signingKey, bearerToken }: ApiIdentity): Exp
   });
   app.use(answerWithStatus);
   return app;
+}
+
+/** A dry run answers what would be stored, which includes a uid. */
+function withIdentity(object: KubeObject): KubeObject {
+  return { ...object, metadata: { ...object.metadata, uid: randomUUID() } };
 }
 
 function found(collection: Collection, namespace: string, name: string, kind: string): Stored {

@@ -5,20 +5,17 @@ import { promisify } from "node:util";
 import { stringify } from "yaml";
 import { listen } from "../../../lib/http.ts";
 import type { Cluster } from "../cluster.ts";
-import type { KeyPair } from "../../../lib/server-certificate.ts";
+import type { Stage } from "../stage.ts";
 import { createApi } from "./api.ts";
 
 /**
  * Starts the embedded stand-in of a Kubernetes API server on loopback and writes a kubeconfig for
- * it into `folder`. It has a key of its own and signs tokens as `issuer`.
+ * it into the stage's folder. It has a key of its own and signs tokens as `issuer`.
  */
-export async function startEmbeddedCluster(options: {
-  readonly issuer: string;
-  readonly folder: string;
-  readonly keyPair: KeyPair;
-  readonly caPem: string;
-}): Promise<Cluster> {
-  const { issuer, folder, keyPair, caPem } = options;
+export async function startEmbeddedCluster(
+  { folder, keyPair, caPem }: Stage,
+  issuer: string,
+): Promise<Cluster> {
   const { privateKey: signingKey } = await promisify(generateKeyPair)("rsa", {
     modulusLength: 2048,
   });
