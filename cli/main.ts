@@ -4,6 +4,7 @@ import { inspect } from "node:util";
 import { Command, CommanderError } from "commander";
 import { AppError } from "../lib/errors.ts";
 import type { Program } from "../lib/program.ts";
+import { addDemo } from "./commands/demo.ts";
 import { addIssuer } from "./commands/issuer.ts";
 
 const stop = new AbortController();
@@ -29,7 +30,7 @@ const irsa = new Command("irsa")
   )
   .version("0.1.0")
   .exitOverride();
-const commands: readonly ((irsa: Command, program: Program) => void)[] = [addIssuer];
+const commands: readonly ((irsa: Command, program: Program) => void)[] = [addDemo, addIssuer];
 for (const add of commands) add(irsa, program);
 
 try {
