@@ -11,7 +11,9 @@ const ENTRIES = new Set(["cli/main.ts", "test/aws/main.ts", "scripts/test.ts"]);
 describe("every module imports without effect", () => {
   const files = globSync("{cli,lib,metadata-shim,oidc-issuer,scripts,test,webhook}/**/*.ts", {
     cwd: root,
-  }).filter((file) => !file.endsWith(".test.ts") && !ENTRIES.has(file));
+  }).filter(
+    (file) => !file.endsWith(".test.ts") && !ENTRIES.has(file) && !file.includes("/clients/"),
+  );
 
   for (const file of files) {
     it(file, async () => {
