@@ -4,6 +4,7 @@ import { inspect } from "node:util";
 import { Command, CommanderError } from "commander";
 import { AppError } from "../lib/errors.ts";
 import type { Program } from "../lib/program.ts";
+import packageJson from "../package.json" with { type: "json" };
 import { addDemo } from "./commands/demo.ts";
 import { addIssuer } from "./commands/issuer.ts";
 
@@ -28,7 +29,7 @@ const irsa = new Command("irsa")
   .description(
     "AWS credentials for pods on any Kubernetes cluster, without node roles and without long-lived keys",
   )
-  .version("0.1.0")
+  .version(packageJson.version)
   .exitOverride();
 const commands: readonly ((irsa: Command, program: Program) => void)[] = [addDemo, addIssuer];
 for (const add of commands) add(irsa, program);
