@@ -11,9 +11,10 @@ export async function readWireRequest(
   for await (const chunk of req) {
     const bytes = Buffer.from(chunk);
     length += bytes.length;
-    if (length > maxBodyBytes) return undefined;
-    chunks.push(bytes);
+    // The rest is read all the same: a client that is still sending would not see the answer.
+    if (length <= maxBodyBytes) chunks.push(bytes);
   }
+  if (length > maxBodyBytes) return undefined;
   const [path = "/", query = ""] = splitQuery(req.url ?? "/");
   return {
     method: req.method ?? "GET",
