@@ -30,6 +30,8 @@ const irsa = new Command("irsa")
     "AWS credentials for pods on any Kubernetes cluster, without node roles and without long-lived keys",
   )
   .version(packageJson.version)
+  // Each description says its default and environment itself; commander would add its presets.
+  .configureHelp({ optionDescription: ({ description }) => description })
   .exitOverride();
 const commands: readonly ((irsa: Command, program: Program) => void)[] = [addDemo, addIssuer];
 for (const add of commands) add(irsa, program);
