@@ -6,7 +6,9 @@ import { AppError } from "../lib/errors.ts";
 import type { Program } from "../lib/program.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { addDemo } from "./commands/demo.ts";
+import { addInject } from "./commands/inject.ts";
 import { addIssuer } from "./commands/issuer.ts";
+import { addWebhook } from "./commands/webhook.ts";
 
 const stop = new AbortController();
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -33,7 +35,12 @@ const irsa = new Command("irsa")
   // Each description says its default and environment itself; commander would add its presets.
   .configureHelp({ optionDescription: ({ description }) => description })
   .exitOverride();
-const commands: readonly ((irsa: Command, program: Program) => void)[] = [addDemo, addIssuer];
+const commands: readonly ((irsa: Command, program: Program) => void)[] = [
+  addWebhook,
+  addIssuer,
+  addInject,
+  addDemo,
+];
 for (const add of commands) add(irsa, program);
 
 try {

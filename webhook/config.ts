@@ -136,6 +136,23 @@ export function mutationSettingsOf(
   };
 }
 
+/** Flags of Go's logging library, which AWS's webhook takes and manifests pass on. */
+const KLOG_FLAGS = [
+  "-v, --v <level>",
+  "--vmodule <pattern>",
+  "--logtostderr [value]",
+  "--alsologtostderr [value]",
+  "--stderrthreshold <level>",
+  "--one_output [value]",
+  "--log_dir <path>",
+  "--log_file <path>",
+  "--log_file_max_size <size>",
+  "--log_backtrace_at <place>",
+  "--add_dir_header [value]",
+  "--skip_headers [value]",
+  "--skip_log_headers [value]",
+] as const;
+
 const SERVER_SETTINGS = {
   host: value("host", optional, "Address to listen on; all interfaces when empty"),
   port: value("port", port(443), "Port of the webhook (HTTPS)"),
@@ -195,22 +212,13 @@ const SERVER_SETTINGS = {
     "Longest wait for open requests on stop, in seconds",
   ),
   logLevel: value("log-level", z.enum(LOG_LEVELS).default("info"), LOG_LEVELS.join(", ")),
-  klogFlags: ignored([
-    "-v, --v <level>",
-    "--vmodule <pattern>",
-    "--logtostderr [value]",
-    "--alsologtostderr [value]",
-    "--stderrthreshold <level>",
-    "--one_output [value]",
-    "--log_dir <path>",
-    "--log_file <path>",
-    "--log_file_max_size <size>",
-    "--log_backtrace_at <place>",
-    "--add_dir_header [value]",
-    "--skip_headers [value]",
-    "--skip_log_headers [value]",
-  ]),
+  klogFlags: ignored(KLOG_FLAGS),
 } as const;
+
+/** Flags of the server alone, which do not matter to the mutation, as commander writes them. */
+export const SERVER_FLAGS: readonly string[] = Object.values(SERVER_SETTINGS).flatMap(
+  ({ flag, kind }) => (kind === "ignored" ? KLOG_FLAGS : [`--${flag} [value]`]),
+);
 
 /** Everything `irsa webhook` can be told; AWS's flags keep their names and defaults. */
 export const webhookConfig = defineConfig(
