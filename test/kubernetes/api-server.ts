@@ -1,9 +1,9 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { answersOk } from "./answers-ok.ts";
 import { apiServerFlags, type ApiServerSettings } from "./api-server-flags.ts";
 import type { ComponentRunner } from "./component-runner.ts";
 import type { ClusterCredentials } from "./credentials.ts";
+import { httpsGet, type HttpsAnswer } from "./https-get.ts";
 import { createKubeClients, type KubeClients } from "./kube-clients.ts";
 import type { SupervisedProcess } from "./supervised-process.ts";
 import { untilReady } from "./until-ready.ts";
@@ -16,6 +16,8 @@ export interface ApiServer {
   readonly port: number;
   /** Clients of a member of `system:masters`, at this API server. */
   readonly admin: KubeClients;
+  /** Gets a path as an admin: status, headers and exact body. */
+  getRaw(path: string): Promise<HttpsAnswer>;
   /** With `auditLog`: where it writes one JSON audit event a line (level Metadata). */
   readonly auditFile: string;
   readonly isRunning: boolean;
@@ -60,6 +62,8 @@ export function createApiServer({
 }: ApiServerOptions): ApiServer {
   const name = `kube-apiserver-${host}`;
   const url = `https://${host}:${port}`;
+  const getRaw = (path: string): Promise<HttpsAnswer> =>
+    httpsGet(`${url}${path}`, { caPem: credentials.caPem, clientCertificate: credentials.admin });
   const auditFile = join(folder, `${name}-audit.jsonl`);
   let current = settings;
   let process: SupervisedProcess | undefined;
@@ -97,7 +101,7 @@ export function createApiServer({
     void started.ended.finally(() => {
       if (process === started) process = undefined;
     });
-    await untilReady(started, () => answersOk(`${url}/readyz`, credentials));
+    await untilReady(started, async () => (await getRaw("/readyz")).status === 200);
   }
 
   return {
@@ -105,6 +109,7 @@ export function createApiServer({
     host,
     port,
     auditFile,
+    getRaw,
     admin: createKubeClients({ url, caPem: credentials.caPem }, "admin", credentials.admin),
     get isRunning() {
       return process !== undefined;

@@ -1,9 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { AppError } from "../../lib/errors.ts";
 import { createApiServer, type ApiServer, type ApiServerOptions } from "./api-server.ts";
 import type { ApiServerSettings } from "./api-server-flags.ts";
 import type { Etcd } from "./etcd.ts";
-import { freePort } from "./free-port.ts";
+import { onFreePort, type PickPort } from "./free-port.ts";
 import { writeKubernetesEndpoints } from "./kubernetes-endpoints.ts";
 
 export type ApiServers = readonly [ApiServer, ...ApiServer[]];
@@ -16,9 +15,8 @@ export interface ApiServersOptions extends Omit<
   /** One for each address. */
   readonly settings: readonly ApiServerSettings[];
   readonly hosts: readonly string[];
+  readonly pickPort: PickPort;
 }
-
-const PORT_TRIES = 3;
 
 /**
  * Starts API servers at these addresses on one common free port, and names in the EndpointSlice
@@ -27,15 +25,7 @@ const PORT_TRIES = 3;
  * @throws AppError KUBERNETES_UNAVAILABLE
  */
 export async function startApiServers(options: ApiServersOptions): Promise<ApiServers> {
-  for (let tried = 1; ; tried += 1) {
-    const port = await freePort(options.hosts);
-    try {
-      return await startAtPort(options, port);
-    } catch (err) {
-      const lostRace = err instanceof AppError && err.message.includes("address already in use");
-      if (!lostRace || tried === PORT_TRIES) throw err;
-    }
-  }
+  return onFreePort(options.hosts, options.pickPort, (port) => startAtPort(options, port));
 }
 
 async function startAtPort(options: ApiServersOptions, port: number): Promise<ApiServers> {

@@ -1,13 +1,14 @@
 import { execFile } from "node:child_process";
-import { createHash, randomUUID } from "node:crypto";
-import { access, mkdir, readFile, rename, rm } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { access, mkdir, readFile, rename } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { AppError, reasonOf } from "../../lib/errors.ts";
 import { withFileLock } from "./file-lock.ts";
 import { startSupervised } from "./supervised-process.ts";
+import { createWorkspace } from "./workspace.ts";
 
 const SOURCE_FOLDER = fileURLToPath(new URL("components/", import.meta.url));
 const SOURCE_FILES = ["go.mod", "go.sum", "main.go"];
@@ -24,8 +25,9 @@ export interface ComponentsSource {
 /** Reads what the binary would be built from; the Kubernetes version is the one that go.mod requires. */
 export async function componentsSource(folder = SOURCE_FOLDER): Promise<ComponentsSource> {
   const texts = await Promise.all(SOURCE_FILES.map((name) => readFile(join(folder, name), "utf8")));
-  const version = /^\s*k8s\.io\/kubernetes v(\S+)$/m.exec(texts[0] ?? "")?.[1];
-  if (version === undefined) throw new Error(`Expected k8s.io/kubernetes in ${folder}go.mod`);
+  const version = /\bk8s\.io\/kubernetes v(\S+)/.exec(texts[0] ?? "")?.[1];
+  if (version === undefined)
+    throw new Error(`Expected k8s.io/kubernetes in ${join(folder, "go.mod")}`);
   const hash = createHash("sha256").update(JSON.stringify(texts)).digest("hex").slice(0, 12);
   return { version, hash };
 }
@@ -71,7 +73,7 @@ export async function buildComponents({
   const problem = await goProblem(env);
   if (problem !== undefined) throw new AppError("KUBERNETES_UNAVAILABLE", 500, problem);
 
-  await mkdir(join(binary, ".."), { recursive: true });
+  await mkdir(dirname(binary), { recursive: true });
   // Test files run at the same time: the second waits instead of building the same once more.
   await withFileLock(`${binary}.lock`, async () => {
     if (await exists(binary)) return;
@@ -87,8 +89,9 @@ async function build(
   version: string,
   { binary, env }: { readonly binary: string; readonly env: NodeJS.ProcessEnv },
 ): Promise<void> {
-  const temporary = `${binary}.new-${randomUUID()}`;
-  const logFile = `${temporary}.log`;
+  // Beside the result, so that it can be renamed; gone with this process, so that no half of it stays.
+  await using workspace = await createWorkspace(dirname(binary));
+  const result = join(workspace.path, "kube");
   const [major, minor] = version.split(".");
   const stamp = { gitVersion: `v${version}`, gitMajor: major, gitMinor: minor };
   const ldflags = Object.entries(stamp).map(
@@ -97,21 +100,17 @@ async function build(
   const flags = ["-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags"];
   const go = await startSupervised({
     name: "go build",
-    command: ["go", "build", ...flags, `-s -w ${ldflags.join(" ")}`, "-o", temporary, "."],
-    logFile,
+    command: ["go", "build", ...flags, `-s -w ${ldflags.join(" ")}`, "-o", result, "."],
+    logFile: join(workspace.path, "go.log"),
     cwd: SOURCE_FOLDER,
-    env: goEnv(env),
+    env: { ...goEnv(env), TMPDIR: workspace.path },
   });
-  try {
-    const end = await go.wait();
-    if (end !== "exit status 0") {
-      const message = `Cannot build Kubernetes ${version}: go build ended with ${end}\n${await go.tail()}`;
-      throw new AppError("KUBERNETES_UNAVAILABLE", 500, message);
-    }
-    await rename(temporary, binary);
-  } finally {
-    await Promise.all([temporary, logFile].map((path) => rm(path, { force: true })));
+  const end = await go.wait();
+  if (end !== "exit status 0") {
+    const message = `Cannot build Kubernetes ${version}: go build ended with ${end}\n${await go.tail()}`;
+    throw new AppError("KUBERNETES_UNAVAILABLE", 500, message);
   }
+  await rename(result, binary);
 }
 
 /** The same build everywhere: no C compiler, no toolchain from elsewhere, no workspace around it. */

@@ -7,6 +7,7 @@ import { findComponents, type CommandOf, type Component } from "./components.ts"
 import { startControllerManager, startScheduler } from "./controllers.ts";
 import { createCredentials, type ClusterCredentials } from "./credentials.ts";
 import { startEtcd } from "./etcd.ts";
+import { freePort, type PickPort } from "./free-port.ts";
 import { createKubeClients, type KubeClients } from "./kube-clients.ts";
 import {
   createServiceAccount,
@@ -29,7 +30,9 @@ export interface ControlPlaneOptions extends ApiServerSettings {
   readonly scheduler?: boolean | undefined;
   /** Has each API server write its `auditFile`. Off by default. */
   readonly auditLog?: boolean | undefined;
-  /** `KUBEBUILDER_ASSETS`, `XDG_CACHE_HOME`, and what Go needs; that of this process when absent. */
+  /** Chooses the one port of the API servers; a free one at random when absent. */
+  readonly pickPort?: PickPort | undefined;
+  /** `KUBEBUILDER_ASSETS`, `XDG_CACHE_HOME`, `TMPDIR`, what Go needs; that of this process when absent. */
   readonly env?: NodeJS.ProcessEnv | undefined;
   /** Told what takes long, as one sentence; written to stderr when absent. */
   readonly progress?: ((message: string) => void) | undefined;
@@ -94,6 +97,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   const { env = process.env, progress = (message) => process.stderr.write(`${message}\n`) } =
     options;
   const { apiServers: each = [{}], controllerManager = false, scheduler = false } = options;
+  const { pickPort = freePort } = options;
   const wanted: Component[] = ["etcd", "kube-apiserver", "kubectl"];
   if (controllerManager) wanted.push("kube-controller-manager");
   if (scheduler) wanted.push("kube-scheduler");
@@ -101,7 +105,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   const hosts = each.map((_, i) => `127.0.0.${i + 1}`);
 
   await using stack = new AsyncDisposableStack();
-  const { path: folder } = stack.use(await createWorkspace());
+  const { path: folder } = stack.use(await createWorkspace(env["TMPDIR"]));
   const runner = stack.use(createComponentRunner(folder, commandOf, env["PATH"]));
   const [credentials, etcd] = await Promise.all([
     createCredentials(hosts, Date.now()),
@@ -117,6 +121,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     runner,
     auditPolicyFile,
     hosts,
+    pickPort,
     settings: each.map((own) => ({ ...options, ...own })),
   });
   const [{ url, admin }] = apiServers;

@@ -1,9 +1,9 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { answersOk } from "./answers-ok.ts";
 import type { ComponentRunner } from "./component-runner.ts";
 import type { ClusterCredentials } from "./credentials.ts";
-import { freePort } from "./free-port.ts";
+import { freePort, onFreePort } from "./free-port.ts";
+import { httpsGet } from "./https-get.ts";
 import { createKubeClients, type KubeClients } from "./kube-clients.ts";
 import { untilReady } from "./until-ready.ts";
 
@@ -55,17 +55,22 @@ async function startController(
     component === "kube-scheduler" ? credentials.scheduler : credentials.controllerManager;
   const { kubeConfig } = createKubeClients({ url, caPem }, component, user);
   await writeFile(kubeconfig, kubeConfig.exportConfig());
-  const port = await freePort(["127.0.0.1"]);
-  const supervised = await runner.run(component, [
-    `--kubeconfig=${kubeconfig}`,
-    "--leader-elect=false",
-    "--bind-address=127.0.0.1",
-    `--secure-port=${port}`,
-    `--tls-cert-file=${join(folder, "serving.crt")}`,
-    `--tls-private-key-file=${join(folder, "serving.key")}`,
-    ...flags,
-  ]);
-  await untilReady(supervised, async () => {
-    return (await answersOk(`https://127.0.0.1:${port}/healthz`, credentials)) && isWorking();
+  await onFreePort(["127.0.0.1"], freePort, async (port) => {
+    const supervised = await runner.run(component, [
+      `--kubeconfig=${kubeconfig}`,
+      "--leader-elect=false",
+      // With the default of 20 a second, controllers wait 4 seconds for their own start.
+      "--kube-api-qps=500",
+      "--kube-api-burst=500",
+      "--bind-address=127.0.0.1",
+      `--secure-port=${port}`,
+      `--tls-cert-file=${join(folder, "serving.crt")}`,
+      `--tls-private-key-file=${join(folder, "serving.key")}`,
+      ...flags,
+    ]);
+    await untilReady(supervised, async () => {
+      const { status } = await httpsGet(`https://127.0.0.1:${port}/healthz`, { caPem });
+      return status === 200 && (await isWorking());
+    });
   });
 }

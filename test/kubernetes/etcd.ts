@@ -25,6 +25,9 @@ export async function startEtcd(
   const process = await start([
     `--data-dir=${join(folder, "etcd")}`,
     "--unsafe-no-fsync",
+    // A lone member waits for its own election; the defaults are for members far apart.
+    "--heartbeat-interval=10",
+    "--election-timeout=100",
     `--listen-client-urls=unix://${socketPath}`,
     // Wanted as host and port; with one member nobody ever reads it.
     "--advertise-client-urls=http://localhost:2379",

@@ -1,12 +1,39 @@
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";
+import { reasonOf } from "../../lib/errors.ts";
 
 // Below what Linux (32768) and macOS (49152) give to those who ask for port 0, and to outgoing
 // connections: a port stays ours also while its server is stopped for a restart.
 const FIRST_PORT = 20_000;
 const LAST_PORT = 29_999;
 const TRIES = 100;
+const RACES = 3;
+
+/** Chooses a port at which all of these addresses are free. */
+export type PickPort = (hosts: readonly string[]) => Promise<number>;
+
+/**
+ * Calls `start` with a free port, and with another one when somebody else was faster there.
+ *
+ * @throws the error of `start`.
+ */
+export async function onFreePort<T>(
+  hosts: readonly string[],
+  pickPort: PickPort,
+  start: (port: number) => Promise<T>,
+): Promise<T> {
+  for (let race = 1; ; race += 1) {
+    const port = await pickPort(hosts);
+    try {
+      return await start(port);
+    } catch (err) {
+      // The words of Go, in the end of the log that the error quotes.
+      const isLost = reasonOf(err).includes("bind: address already in use");
+      if (!isLost || race === RACES) throw err;
+    }
+  }
+}
 
 /**
  * A TCP port on which nobody listens at any of the addresses. Somebody may take it before its user

@@ -9,7 +9,7 @@ import { processExists } from "./process-exists.ts";
 const PREFIX = "irsa-kube-";
 const OWNER_FILE = "owner";
 
-/** A temporary folder that ends at the latest when this process does. */
+/** A temporary folder that is gone at the latest when this process is. */
 export interface Workspace extends AsyncDisposable {
   readonly path: string;
 }
