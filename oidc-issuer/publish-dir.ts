@@ -54,11 +54,13 @@ export async function readPublishedKeys(
  * already right is not touched. New keys are there before the discovery document that names their
  * algorithms; when keys only go, it is the other way round.
  *
+ * @param write How a file is replaced as a whole.
  * @throws AppError PUBLISH_REFUSED when they cannot be written; each file is then the old or the new one
  */
 export async function publishToDirectory(
   dir: string,
   { discovery, jwks }: Documents,
+  write: (path: string, content: Uint8Array) => Promise<void> = writeFileAtomically,
 ): Promise<"published" | "unchanged"> {
   let changed = false;
   try {
@@ -66,7 +68,7 @@ export async function publishToDirectory(
     for (const { path, body } of isRemoval ? [discovery, jwks] : [jwks, discovery]) {
       const file = join(dir, path);
       if ((await readIfThere(file))?.equals(body) === true) continue;
-      await writeFileAtomically(file, body);
+      await write(file, body);
       changed = true;
     }
   } catch (cause) {
