@@ -78,7 +78,9 @@ export function createDesiredKeys(options: DesiredKeysOptions): DesiredKeys {
       });
     },
     adopt(other) {
-      replace(combineKeyStates(state, other));
+      const keys = other.keys.filter(({ jwk }) => !rules.retireKids.has(jwk.kid));
+      const combined = combineKeyStates(state, { ...other, keys });
+      replace(combined.keys.length > 0 ? combined : other);
       metrics.merged({ keys: state.keys, conflicts: conflicts.length, overLimit: 0 });
     },
   };

@@ -32,8 +32,8 @@ export async function startIssuer(config: IssuerConfig, deps: IssuerDeps): Promi
   const { log, clock, registry, metrics, desired, store, report } = parts;
   const { publishDir, metricsPort } = config;
   const ready = Promise.withResolvers<void>();
-  const onStored = (state: KeyState) => desired.adopt(state);
-  const keeper = store && createStateKeeper({ store, clock, log, metrics, onStored });
+  const onFound = (others: KeyState) => desired.adopt(others);
+  const keeper = store && createStateKeeper({ store, clock, log, metrics, onFound });
   const publisher =
     publishDir === "" ? undefined : createDirPublisher(publishDir, { clock, log, metrics });
 

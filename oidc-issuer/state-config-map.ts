@@ -94,15 +94,14 @@ export function createStateConfigMap(
     id,
     load,
     async save(state) {
-      let next = state;
+      let others: KeyState | undefined;
       for (let tries = 0; tries < MAX_TRIES; tries++) {
         if (current === undefined) {
-          const stored = await load();
-          if (stored !== undefined) next = combineKeyStates(next, stored);
+          others = await load();
         }
-        const written = await write(next);
+        const written = await write(others === undefined ? state : combineKeyStates(state, others));
         current = written;
-        if (written !== undefined) return next;
+        if (written !== undefined) return others;
       }
       const message = `Cannot write ${id}: others changed it ${MAX_TRIES} times in a row`;
       throw new AppError("KUBERNETES_REFUSED", 503, message);

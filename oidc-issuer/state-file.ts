@@ -50,7 +50,7 @@ export function createStateFile(
         const message = `Cannot write the state file ${JSON.stringify(path)}: ${reasonOf(cause)}`;
         throw new AppError("STORE_INVALID", 500, message, { cause });
       }
-      return next;
+      return stored;
     },
   };
 }

@@ -25,26 +25,26 @@ export function createStateKeeper({
   clock,
   log,
   metrics,
-  onStored,
+  onFound,
 }: {
   readonly store: StateStore;
   readonly clock: Clock;
   readonly log: Pick<Logger, "info" | "error">;
   readonly metrics: Pick<Metrics, "stateSaved" | "stateFailed">;
-  /** Gets what is stored after each save: also what others had stored. */
-  readonly onStored: (state: KeyState) => void;
+  /** Gets what others had stored. */
+  readonly onFound: (others: KeyState) => void;
 }): StateKeeper {
   let saved: { readonly shape: string; readonly atMs: number } | undefined;
   let lastProblem: string | undefined;
 
   const queue = new LatestOnly<KeyState>(async (state) => {
     try {
-      const stored = await store.save(state);
-      saved = { shape: shapeOf(stored), atMs: clock.now() };
+      const others = await store.save(state);
+      saved = { shape: shapeOf(state), atMs: clock.now() };
       if (lastProblem !== undefined) log.info({ store: store.id }, "Keys are saved again");
       lastProblem = undefined;
       metrics.stateSaved(clock.now());
-      onStored(stored);
+      if (others !== undefined) onFound(others);
     } catch (err) {
       metrics.stateFailed("save");
       const problem = reasonOf(err);

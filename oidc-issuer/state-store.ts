@@ -14,8 +14,9 @@ export interface StateStore {
   /**
    * Saves a state.
    *
-   * @returns what is stored now: also what others had saved in the meantime.
+   * @returns what others had stored in the meantime and is stored together with it; undefined when it
+   *   was alone.
    * @throws when it could not be saved; what was stored before is then still there.
    */
-  save(state: KeyState): Promise<KeyState>;
+  save(state: KeyState): Promise<KeyState | undefined>;
 }

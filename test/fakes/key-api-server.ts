@@ -57,6 +57,7 @@ export async function createFakeCluster(): Promise<FakeCluster> {
   const now = Date.now();
   const validity = { notBeforeMs: now - 60_000, notAfterMs: now + 3_600_000 };
   const authority = await createAuthority("fake cluster", validity);
+  const ownPair = await issueServingCertificate(authority, ["kubernetes.default.svc"], validity);
   const folder = await mkdtemp(join(tmpdir(), "irsa-issuer-"));
   const token = "fake-service-account-token";
   const running = new AsyncDisposableStack();
@@ -64,8 +65,11 @@ export async function createFakeCluster(): Promise<FakeCluster> {
     token,
     folder,
     async startServer(...names) {
-      const [first = "kubernetes.default.svc", ...rest] = names;
-      const keyPair = await issueServingCertificate(authority, [first, ...rest], validity);
+      const [first, ...rest] = names;
+      const keyPair =
+        first === undefined
+          ? ownPair
+          : await issueServingCertificate(authority, [first, ...rest], validity);
       return running.use(await startServer(keyPair));
     },
     async kubeconfigFor({ url }) {
