@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
+import { Registry } from "prom-client";
 import {
   configWarnings,
   givenRoleAccount,
@@ -7,9 +9,31 @@ import {
   mutationSettingsOf,
   webhookConfig,
 } from "./config.ts";
+import { createMetrics } from "./metrics.ts";
+import { MUTATION_REASONS } from "./mutation.ts";
 
 const parse = (...argv: string[]): ReturnType<typeof webhookConfig.parse> =>
   webhookConfig.parse(argv, {});
+
+/** The page for operators names everything that there is to name. */
+describe("docs/webhook.md", async () => {
+  const page = await readFile(new URL("../docs/webhook.md", import.meta.url), "utf8");
+
+  for (const { flag, kind } of Object.values(webhookConfig.settings)) {
+    if (kind === "ignored") continue;
+    it(`explains --${flag}`, () => assert.ok(page.includes(`\`--${flag}\``)));
+  }
+
+  const registry = new Registry();
+  createMetrics(registry);
+  for (const { name } of registry.getMetricsAsArray()) {
+    it(`explains ${name}`, () => assert.ok(page.includes(`\`${name}\``)));
+  }
+
+  for (const reason of Object.keys(MUTATION_REASONS)) {
+    it(`explains the reason ${reason}`, () => assert.ok(page.includes(`\`${reason}\``)));
+  }
+});
 
 /** The arguments of the Deployment that AWS ships. */
 const AWS_DEPLOYMENT_ARGUMENTS = [

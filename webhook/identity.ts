@@ -2,6 +2,7 @@ import { parseRoleArn } from "../lib/arn.ts";
 import { parseGoBoolean, parseGoInteger } from "../lib/go-values.ts";
 import { composeRoleArn, type RoleAccount } from "./compose-role-arn.ts";
 import type { Annotations } from "./pod.ts";
+import { quoted } from "./quoted.ts";
 
 /** What a pod is to be given; see {@link identityOf}. */
 export interface Identity {
@@ -36,8 +37,6 @@ export const MIN_TOKEN_EXPIRATION_SECONDS = 600;
 export const MAX_TOKEN_EXPIRATION_SECONDS = 2 ** 32;
 
 const ROLE_ARN_SHAPE = "arn:aws:iam::ACCOUNT:role/NAME";
-/** Kubernetes wants a warning of at most 120 characters, so a long value is cut. */
-const MAX_QUOTED_LENGTH = 48;
 
 /**
  * Decides which identity a pod gets.
@@ -154,9 +153,4 @@ function regionalStsOf(
     warnings.push(`${subject} ${quoted(written)} ignored: expected true or false`);
   }
   return value;
-}
-
-function quoted(value: string): string {
-  const cut = value.length > MAX_QUOTED_LENGTH ? `${value.slice(0, MAX_QUOTED_LENGTH)}…` : value;
-  return JSON.stringify(cut);
 }

@@ -1,5 +1,6 @@
 import { posix } from "node:path";
 import type { Identity } from "./identity.ts";
+import { quoted } from "./quoted.ts";
 import type { Container, PodSpec, Volume, VolumeMount } from "./pod.ts";
 
 /** One RFC 6902 operation. Only "add" is ever needed. */
@@ -106,7 +107,10 @@ function additionsTo(container: Container, pod: PodFacts): Additions {
   const token = tokenFor(container, pod);
   if ("conflict" in token && !hasIdentity) {
     const { conflict } = token;
-    return { ...NOTHING, conflict: `Container "${container.name}" gets no identity: ${conflict}` };
+    return {
+      ...NOTHING,
+      conflict: `Container ${quoted(container.name)} gets no identity: ${conflict}`,
+    };
   }
   const { identity, settings } = pod;
   const env = [];
@@ -142,18 +146,22 @@ function tokenFor({ volumeMounts }: Container, { identity, settings, volumes }: 
 
   const ours = volumeNamed(TOKEN_VOLUME_NAME);
   const isForeign = ours !== undefined && !isToken(ours);
-  const foreign = { conflict: `volume "${TOKEN_VOLUME_NAME}" is no token for ${audience}` };
+  const foreign = { conflict: `volume "${TOKEN_VOLUME_NAME}" is no token for ${quoted(audience)}` };
   const mounts = volumeMounts ?? [];
   const mount = mounts.find(({ name }) => name === TOKEN_VOLUME_NAME);
   const directory = mount === undefined ? settings.tokenMountPath : (mount.mountPath ?? "");
   const [other, ...more] = mounts.filter(
     (candidate) => candidate !== mount && isAtOrBelow(candidate.mountPath, directory),
   );
-  const taken = { conflict: `volume "${other?.name}" is mounted at ${other?.mountPath}` };
+  const taken = {
+    conflict: `volume ${quoted(other?.name)} is mounted at ${quoted(other?.mountPath)}`,
+  };
   if (mount !== undefined) {
     if (isForeign) return foreign;
     if (isPartial(mount)) {
-      return { conflict: `volume "${TOKEN_VOLUME_NAME}" is mounted in part at ${directory}` };
+      return {
+        conflict: `volume "${TOKEN_VOLUME_NAME}" is mounted in part at ${quoted(directory)}`,
+      };
     }
     return other === undefined ? { directory, mount: "present" } : taken;
   }

@@ -385,7 +385,7 @@ spec:
       out: withHostPath,
       notes: [
         "stdin document 1: Pod team/web: left as it is: a volume or a mount of the pod is in the way",
-        'stdin document 1: warning: Container "web" gets no identity: volume "aws-iam-token" is no token for sts.amazonaws.com',
+        'stdin document 1: warning: Container "web" gets no identity: volume "aws-iam-token" is no token for "sts.amazonaws.com"',
       ],
     });
   });
