@@ -173,7 +173,10 @@ export async function startListServer(): Promise<ListServer> {
       return void res.end(JSON.stringify({ kind: "Status", code, message: "asked to fail" }));
     }
     if (kind === "watch") return handleWatch(query, res, fault);
-    if (fault?.kind === "garbage") return void res.end(fault.text);
+    if (fault?.kind === "garbage") {
+      res.setHeader("content-type", fault.text.startsWith("{") ? "application/json" : "text/html");
+      return void res.end(fault.text);
+    }
     if (kind === "get") return handleGet(`${namespace}/${name}`, res);
     handleList(query, res, fault);
   }
