@@ -126,8 +126,8 @@ async function runWebhook(
   return webhook;
 }
 
-/** Any free ports, and the stage's certificate. */
+/** Loopback, any free ports, and the stage's certificate. */
 function servingFlags({ certFile, keyFile }: Stage): readonly string[] {
-  const ports = ["--port", "0", "--metrics-port", "0"];
-  return [...ports, "--tls-cert", certFile, "--tls-key", keyFile];
+  const listen = ["--host", "127.0.0.1", "--port", "0", "--metrics-port", "0"];
+  return [...listen, "--tls-cert", certFile, "--tls-key", keyFile];
 }

@@ -43,7 +43,7 @@ before(async () => {
   const stage = cleanUp.use(await prepareStage(["127.0.0.1"], Date.now()));
   plane = cleanUp.use(await startControlPlane({ auditLog: true }));
   kube = connect({ kubeconfig: plane.kubeconfig });
-  const flags = ["--kubeconfig", plane.kubeconfig, "--in-cluster=false", "--port=0"];
+  const flags = ["--kubeconfig", plane.kubeconfig, "--host=127.0.0.1", "--port=0"];
   flags.push("--metrics-port=0", "--tls-cert", stage.certFile, "--tls-key", stage.keyFile);
   const log = createLogger({ level: "error", service: "e2e" }, process.stderr);
   const webhook = cleanUp.use(await startWebhook(webhookConfig.parse(flags, {}), { log, env: {} }));

@@ -82,7 +82,13 @@ async function signedKid({ admin }: ApiServer): Promise<string> {
 function start(): Promise<RunningIssuer> {
   const flags = ["--issuer", ISSUER, "--kubeconfig", plane.kubeconfig, "--poll-seconds", "1"];
   for (const { url } of plane.apiServers) flags.push("--api-server", url);
-  flags.push("--state-file", join(folder, "keys.json"), "--port", "0", "--metrics-port", "0");
+  flags.push(
+    "--state-file",
+    join(folder, "keys.json"),
+    "--host=127.0.0.1",
+    "--port=0",
+    "--metrics-port=0",
+  );
   return startIssuer(issuerConfig.parse(flags, {}), { log });
 }
 
