@@ -1,6 +1,37 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
+import { Registry } from "prom-client";
 import { issuerConfig } from "./config.ts";
+import { FILTER_REASONS } from "./jwk.ts";
+import { POLL_FAILURES } from "./key-source.ts";
+import { createMetrics } from "./metrics.ts";
+
+/** The page for operators names everything that there is to name. */
+describe("docs/issuer.md", async () => {
+  const page = await readFile(new URL("../docs/issuer.md", import.meta.url), "utf8");
+  const registry = new Registry();
+  createMetrics(registry, () => 0);
+
+  for (const name of [
+    ...Object.values(issuerConfig.settings).map(({ flag }) => `--${flag}`),
+    ...registry.getMetricsAsArray().map((metric) => metric.name),
+    ...FILTER_REASONS,
+    ...POLL_FAILURES,
+  ]) {
+    it(`explains ${name}`, () => assert.ok(page.includes(`\`${name}\``)));
+  }
+
+  it("says the defaults of numbers", () => {
+    for (const { flag, defaultText } of Object.values(issuerConfig.settings)) {
+      if (!/^\d+$/.test(defaultText ?? "")) continue;
+      const row = page
+        .split("\n")
+        .find((line) => line.startsWith("|") && line.includes(`\`--${flag}\``));
+      assert.ok(row?.includes(`\`${defaultText}\``), `--${flag} is ${defaultText}`);
+    }
+  });
+});
 
 const minimal = ["--issuer", "https://oidc.example.com/prod", "--key-file", "sa.pub"];
 

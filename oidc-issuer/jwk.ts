@@ -25,14 +25,16 @@ export interface EcJwk {
 }
 
 /** Why a key of a source is not published; also the label of the metric that counts such keys. */
-export type FilterReason =
-  | "malformed"
-  | "missing_kid"
-  | "not_for_signing"
-  | "unsupported_alg"
-  | "unsupported_crv"
-  | "unsupported_kty"
-  | "weak_key";
+export const FILTER_REASONS = [
+  "malformed",
+  "missing_kid",
+  "not_for_signing",
+  "unsupported_alg",
+  "unsupported_crv",
+  "unsupported_kty",
+  "weak_key",
+] as const;
+export type FilterReason = (typeof FILTER_REASONS)[number];
 
 export type Sanitized =
   | { readonly jwk: PublicJwk }

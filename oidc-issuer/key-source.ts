@@ -1,7 +1,8 @@
 import type { FilterReason, PublicJwk } from "./jwk.ts";
 
 /** Why a poll gave no keys; also the label of the metric that counts such polls. */
-export type PollFailure = "empty" | "invalid" | "refused" | "unreachable" | "unreadable";
+export const POLL_FAILURES = ["empty", "invalid", "refused", "unreachable", "unreadable"] as const;
+export type PollFailure = (typeof POLL_FAILURES)[number];
 
 export interface Failed {
   readonly reason: PollFailure;
