@@ -21,9 +21,10 @@ export interface ListenOptions {
   readonly keyPair?: KeyPair | undefined;
   /** TLS version floor. STS wants a server that also speaks 1.2 (IAM guide, thumbprints). */
   readonly minTlsVersion?: "TLSv1.2" | "TLSv1.3" | undefined;
+  /** Larger request headers are refused with 431, in bytes; Node's own 16 KiB when absent. */
+  readonly maxHeaderBytes?: number | undefined;
 }
 
-/** Request headers larger than this are refused with 431, in bytes. */
 const MAX_HEADER_BYTES = 16 * 1024;
 
 /**
@@ -33,10 +34,17 @@ const MAX_HEADER_BYTES = 16 * 1024;
  */
 export async function listen(
   handler: RequestListener,
-  { port, host, drainMs, keyPair, minTlsVersion = "TLSv1.2" }: ListenOptions,
+  {
+    port,
+    host,
+    drainMs,
+    keyPair,
+    minTlsVersion = "TLSv1.2",
+    maxHeaderBytes = MAX_HEADER_BYTES,
+  }: ListenOptions,
 ): Promise<RunningServer> {
   const limits = {
-    maxHeaderSize: MAX_HEADER_BYTES,
+    maxHeaderSize: maxHeaderBytes,
     requestTimeout: 30_000,
     headersTimeout: 30_000,
     // Above the 90 s idle timeout of Go's HTTP client (the API server), so that the client closes

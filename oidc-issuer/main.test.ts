@@ -558,6 +558,24 @@ describe("startIssuer", () => {
     assert.equal(told.length, 1);
   });
 
+  it("refuses headers of more than 8 KiB on the public port", async () => {
+    await using running = await start("--key-file", "none.pem");
+    const { port } = running.issuer;
+    for (const [bytes, expected] of [
+      [7 * 1024, 503],
+      [9 * 1024, 431],
+    ] as const) {
+      const headers = {
+        host: "oidc.example.com",
+        connection: "close",
+        "x-long": "x".repeat(bytes),
+      };
+      const path = "/prod/openid/v1/jwks";
+      const { status } = await send(plainRequest({ host: "127.0.0.1", port, path, headers }));
+      assert.equal(status, expected);
+    }
+  });
+
   it("lets nobody wait for ever", async () => {
     await using running = await start("--key-file", "none.pem");
     const signal = AbortSignal.abort(new Error("enough"));

@@ -8,6 +8,9 @@ import type { Parts } from "./parts.ts";
 const CERTIFICATE_POLL_MS = 10_000;
 const DEFAULT_PORT = { https: 8443, http: 8080 };
 
+/** STS sends a few hundred bytes; nobody needs more of a public server than this. */
+const MAX_HEADER_BYTES = 8 * 1024;
+
 /** Where to listen, and how long to wait for open requests on stop. */
 export type Net = Pick<ListenOptions, "host" | "drainMs">;
 
@@ -31,9 +34,10 @@ export async function serveDocuments(
     log,
     nowMs: () => clock.now(),
   });
+  const limits = { ...net, maxHeaderBytes: MAX_HEADER_BYTES };
   if (config.tlsCert === "") {
     log.warn("Serving plain HTTP: TLS must end in front of it");
-    return listen(app, { ...net, port: config.port ?? DEFAULT_PORT.http });
+    return listen(app, { ...limits, port: config.port ?? DEFAULT_PORT.http });
   }
   const use = (pair: KeyPair): void => {
     current = pair;
@@ -54,7 +58,11 @@ export async function serveDocuments(
       onError: (err) => log.error({ err }, "Could not read the new certificate; the old one stays"),
     },
   );
-  server = await listen(app, { ...net, port: config.port ?? DEFAULT_PORT.https, keyPair: current });
+  server = await listen(app, {
+    ...limits,
+    port: config.port ?? DEFAULT_PORT.https,
+    keyPair: current,
+  });
   // It may have changed while the server started.
   use(current);
   return server;
