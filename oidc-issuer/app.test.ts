@@ -27,6 +27,7 @@ interface Answer {
 const { log, lines } = createCollectedLog();
 const registry = new Registry();
 let current: Documents | undefined = documents;
+let failure: Error | undefined;
 let server: RunningServer;
 
 before(async () => {
@@ -38,7 +39,10 @@ before(async () => {
       jwksMaxAgeSeconds: 300,
       jwksStaleIfErrorSeconds: 86_400,
     },
-    documents: () => current,
+    documents() {
+      if (failure !== undefined) throw failure;
+      return current;
+    },
     metrics: createMetrics(registry, () => 0),
     log,
     nowMs: () => 0,
@@ -277,6 +281,15 @@ describe("the server", () => {
       /^HTTP\/1\.1 431 /,
     );
     assert.equal((await ask(JWKS)).status, 200);
+  });
+
+  it("answers a mistake of its own with a bare 500 that nobody keeps", async () => {
+    failure = new Error("secret detail");
+    const { status, headers, body } = await ask(JWKS);
+    failure = undefined;
+    assert.deepEqual([status, headers["cache-control"]], [500, "no-store"]);
+    assert.deepEqual(JSON.parse(body), { code: "INTERNAL", message: "Internal error" });
+    assert.ok(lines.some(({ msg }) => msg === "Request failed"));
   });
 
   it("counts each request once, by document and code", async () => {

@@ -418,6 +418,30 @@ describe("publishing to a directory", () => {
     assert.equal(await metric(issuer, sample), running.clock.now() / 1000);
   });
 
+  it("serves on while the directory cannot be written, and goes on when it can", async (t) => {
+    const dir = await temporaryFolder(t);
+    await using server = await cluster.startServer();
+    server.jwks = jwksAnswer(keys.a);
+    const flags = [...(await askServers(server)), "--publish-dir", dir];
+    await using running = await start(...flags);
+    const { issuer, lines } = running;
+    await until("it is published", () => messages(lines).includes("Published"));
+    // A file where a folder is needed stops everybody.
+    await rm(join(dir, "openid"), { recursive: true });
+    await writeFile(join(dir, "openid"), "");
+    server.jwks = jwksAnswer(keys.a, keys.b);
+    await pollAgain(running);
+    await until("it has failed", () => messages(lines).includes("Could not publish"));
+    assert.deepEqual(await servedKids(issuer), ["a", "b"]);
+    assert.ok(((await metric(issuer, "oidc_publish_errors_total")) ?? 0) > 0);
+
+    await rm(join(dir, "openid"));
+    await pollAgain(running);
+    const published = () => messages(lines).filter((msg) => msg === "Published").length;
+    await until("it is published again", () => published() === 2);
+    assert.deepEqual(kidsOf(await readFile(join(dir, "openid/v1/jwks"), "utf8")), ["a", "b"]);
+  });
+
   it("starts with the keys that are published already", async (t) => {
     const dir = await temporaryFolder(t);
     await using server = await cluster.startServer();
