@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import type { IncomingMessage, RequestListener } from "node:http";
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type RequestListener } from "node:http";
+import { createConnection, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
+import { inspect } from "node:util";
 import { CoreV1Api } from "@kubernetes/client-node";
 import { stringify } from "yaml";
 import { createAuthority, issueServingCertificate } from "../certificates.ts";
@@ -182,53 +185,6 @@ describe("KubeConnection.request", () => {
     );
   });
 
-  it("sends a body with its type and gives any status back", async (t) => {
-    await using server = await serve((req, res) => {
-      const chunks: Buffer[] = [];
-      req.on("data", (chunk: Buffer) => chunks.push(chunk));
-      req.on("end", () => {
-        const body = Buffer.concat(chunks).toString();
-        res.statusCode = 409;
-        res.setHeader("content-type", "application/json; charset=utf-8");
-        res.end(JSON.stringify({ method: req.method, type: req.headers["content-type"], body }));
-      });
-    });
-    const connection = await connected(await temporaryFolder(t), server);
-    for (const [contentType, body, sent] of [
-      [undefined, { a: 1 }, '{"a":1}'],
-      ["application/merge-patch+json", { a: null }, '{"a":null}'],
-      ["text/plain", "as is", "as is"],
-    ] as const) {
-      const answer = await connection.request({
-        method: "PATCH",
-        path: "/",
-        contentType,
-        body,
-        timeoutMs: 5000,
-      });
-      const type = contentType ?? "application/json";
-      assert.equal(answer.status, 409);
-      assert.deepEqual(answer.body, { method: "PATCH", type, body: sent });
-    }
-  });
-
-  it("gives what is not JSON as text and what is a kind of JSON parsed", async (t) => {
-    await using server = await serve((req, res) => {
-      const type = new URL(req.url ?? "", "http://x").searchParams.get("type") ?? "";
-      res.setHeader("content-type", type).end("[1]");
-    });
-    const connection = await connected(await temporaryFolder(t), server);
-    for (const [type, body] of [
-      ["application/jwk-set+json", [1]],
-      ["application/json;charset=utf-8", [1]],
-      ["text/plain", "[1]"],
-      ["application/jsonx", "[1]"],
-    ] as const) {
-      const path = `/?type=${encodeURIComponent(type)}`;
-      assert.deepEqual((await connection.request({ path, timeoutMs: 5000 })).body, body, type);
-    }
-  });
-
   it("asks another server of the cluster by its own name, with the same CA and token", async (t) => {
     await using main = await serve((_req, res) => res.end("main"));
     await using other = await serve((req, res) => res.end(req.headers.authorization), named);
@@ -260,6 +216,44 @@ describe("KubeConnection.request", () => {
     assert.equal((await lax.request({ path: "/", timeoutMs: 5000 })).status, 200);
   });
 
+  it("runs a credential plugin, and never quotes what it prints", async (t) => {
+    await using server = await serve((req, res) => res.end(req.headers.authorization));
+    const folder = await temporaryFolder(t);
+    const credential = JSON.stringify({ kind: "ExecCredential", status: { token: "s3cret" } });
+    const good = await connected(folder, server, printing(credential));
+    assert.equal((await good.request({ path: "/", timeoutMs: 5000 })).body, "Bearer s3cret");
+
+    const bad = await connected(folder, server, printing(`token: s3cret ${credential}`));
+    await assert.rejects(bad.request({ path: "/", timeoutMs: 5000 }), (err) => {
+      assert.match(String(err), /the credential plugin printed no JSON/);
+      assert.ok(!inspect(err).includes("s3cret"));
+      return true;
+    });
+  });
+
+  it("goes through the proxy of a kubeconfig", async (t) => {
+    await using server = await serve((_req, res) => res.end("through"));
+    const asked: (string | undefined)[] = [];
+    const proxy = createServer().on("connect", (req: IncomingMessage, client: Socket) => {
+      asked.push(req.url);
+      const upstream = createConnection(server.port, "127.0.0.1", () => {
+        client.write("HTTP/1.1 200 Connection established\r\n\r\n");
+        upstream.pipe(client).pipe(upstream);
+      });
+      upstream.on("error", () => client.destroy());
+      client.on("error", () => upstream.destroy());
+    });
+    proxy.listen(0, "127.0.0.1");
+    await once(proxy, "listening");
+    t.after(() => proxy.close());
+    const address = proxy.address();
+    assert.ok(address !== null && typeof address === "object");
+    const cluster = { "proxy-url": `http://127.0.0.1:${address.port}` };
+    const connection = await connected(await temporaryFolder(t), server, { cluster });
+    assert.equal((await connection.request({ path: "/", timeoutMs: 5000 })).body, "through");
+    assert.deepEqual(asked, [`127.0.0.1:${server.port}`]);
+  });
+
   it("trusts a CA file that was replaced while it runs", async (t) => {
     const folder = await temporaryFolder(t);
     const old = await createAuthority("old authority", validity);
@@ -276,137 +270,13 @@ describe("KubeConnection.request", () => {
     await writeFile(join(folder, "ca.pem"), authority.cert);
     assert.equal((await connection.request({ path: "/", timeoutMs: 5000 })).status, 200);
   });
-
-  const secret = "query-secret";
-  for (const [name, handler, reason] of [
-    ["a server that never answers", () => {}, "no answer within 50 ms"],
-    [
-      "a body that never ends",
-      (_req, res) => res.writeHead(200).write("{"),
-      "no answer within 50 ms",
-    ],
-    ["a connection that is cut", (req) => req.socket.destroy(), "socket hang up"],
-    [
-      "a body that breaks off",
-      (req, res) => {
-        res.writeHead(200, { "content-length": "10" }).write("{");
-        setImmediate(() => req.socket.destroy());
-      },
-      "aborted",
-    ],
-    [
-      "JSON that is cut off",
-      (_req, res) => res.setHeader("content-type", "application/json").end('{"token":"s3cr'),
-      "the answer is cut off or is not JSON",
-    ],
-  ] as const satisfies readonly (readonly [string, RequestListener, string])[]) {
-    it(`tells ${name} with method, URL and reason`, async (t) => {
-      await using server = await serve(handler);
-      const connection = await connected(await temporaryFolder(t), server);
-      await assert.rejects(
-        connection.request({
-          path: `/api/v1?x=${secret}`,
-          timeoutMs: reason.startsWith("no answer") ? 50 : 5000,
-        }),
-        (err: Error & { code?: string }) => {
-          assert.equal(err.code, "KUBERNETES_UNAVAILABLE");
-          assert.equal(err.message, `Cannot GET ${url(server)}/api/v1: ${reason}`);
-          return true;
-        },
-      );
-    });
-  }
 });
 
-describe("KubeConnection.stream", () => {
-  it("gives the head at once and the lines as they come", async (t) => {
-    const more = Promise.withResolvers<void>();
-    await using server = await serve((_req, res) => {
-      res.writeHead(200, { "x-name": "value" });
-      res.write('{"a":"');
-      // The first byte of a character of three.
-      res.write(Buffer.from([0xe2]));
-      void more.promise.then(() => res.end(Buffer.from([0x82, 0xac, 0x22, 0x7d, 0x0a])));
-    });
-    const connection = await connected(await temporaryFolder(t), server);
-    const stream = await connection.stream({
-      path: "/",
-      signal: new AbortController().signal,
-      headTimeoutMs: 5000,
-    });
-    assert.deepEqual([stream.status, stream.headers["x-name"]], [200, "value"]);
-    more.resolve();
-    assert.deepEqual(await Array.fromAsync(stream.lines), ['{"a":"€"}']);
-  });
-
-  for (const [name, handler, reason] of [
-    ["a head that never comes", () => {}, "no answer within 50 ms"],
-    ["silence", (_req, res) => res.writeHead(200).write("a\n"), "silent for 60 ms"],
-    [
-      "a cut in mid-line",
-      (req, res) => {
-        res.writeHead(200).write("a\nb");
-        setImmediate(() => req.socket.destroy());
-      },
-      "aborted",
-    ],
-  ] as const satisfies readonly (readonly [string, RequestListener, string])[]) {
-    it(`tells ${name}`, async (t) => {
-      await using server = await serve(handler);
-      const connection = await connected(await temporaryFolder(t), server);
-      const { signal } = new AbortController();
-      const headTimeoutMs = reason.startsWith("no answer") ? 50 : 5000;
-      const idleTimeoutMs = reason.startsWith("silent") ? 60 : undefined;
-      const message = `Cannot GET ${url(server)}/watch: ${reason}`;
-      await assert.rejects(
-        async () => {
-          const request = { path: "/watch?x=1", signal, headTimeoutMs, idleTimeoutMs };
-          await Array.fromAsync((await connection.stream(request)).lines);
-        },
-        { code: "KUBERNETES_UNAVAILABLE", message },
-      );
-    });
-  }
-
-  it("ends when its signal aborts, and takes the connection with it", async (t) => {
-    const closed = Promise.withResolvers<void>();
-    await using server = await serve((_req, res) => {
-      res.on("close", closed.resolve).writeHead(200).write("a\n");
-    });
-    const connection = await connected(await temporaryFolder(t), server);
-    const stop = new AbortController();
-    const { lines } = await connection.stream({
-      path: "/",
-      signal: stop.signal,
-      headTimeoutMs: 5000,
-    });
-    await assert.rejects(
-      async () => {
-        for await (const line of lines) {
-          assert.equal(line, "a");
-          stop.abort();
-        }
-      },
-      { code: "KUBERNETES_UNAVAILABLE", message: /cancelled/ },
-    );
-    await closed.promise;
-  });
-
-  it("closes the connection when its reader leaves", async (t) => {
-    const closed = Promise.withResolvers<void>();
-    await using server = await serve((_req, res) => {
-      res.on("close", closed.resolve).writeHead(200).write("a\n");
-    });
-    const connection = await connected(await temporaryFolder(t), server);
-    const { signal } = new AbortController();
-    const { lines } = await connection.stream({ path: "/", signal, headTimeoutMs: 5000 });
-    for await (const line of lines) {
-      assert.equal(line, "a");
-      break;
-    }
-    await closed.promise;
-  });
-});
+/** A user whose credential plugin prints a text. */
+function printing(text: string): Kubeconfig {
+  const args = ["-p", JSON.stringify(text)];
+  return { user: { exec: { command: process.execPath, args, interactiveMode: "Never" } } };
+}
 
 async function temporaryFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "irsa-connection-"));
