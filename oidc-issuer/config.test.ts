@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
 import { Registry } from "prom-client";
-import { issuerConfig } from "./config.ts";
+import { findsApiServers, issuerConfig } from "./config.ts";
 import { FILTER_REASONS } from "./jwk.ts";
 import { POLL_FAILURES } from "./key-source.ts";
 import { createMetrics } from "./metrics.ts";
@@ -35,8 +35,24 @@ describe("docs/issuer.md", async () => {
 
 const minimal = ["--issuer", "https://oidc.example.com/prod", "--key-file", "sa.pub"];
 
+describe("findsApiServers", () => {
+  for (const [flags, finds] of [
+    [[], true],
+    [["--key-file", "sa.pub"], false],
+    [["--api-server", "https://10.0.0.1:6443"], false],
+    [["--key-file", "sa.pub", "--discover-api-servers"], true],
+  ] as const) {
+    it(`is ${finds} with ${flags.join(" ") || "no source given"}`, () => {
+      assert.equal(
+        findsApiServers(issuerConfig.parse([...minimal.slice(0, 2), ...flags], {})),
+        finds,
+      );
+    });
+  }
+});
+
 describe("issuerConfig", () => {
-  it("needs an issuer and a source, and has a default for all else", () => {
+  it("needs an issuer, and has a default for all else", () => {
     assert.deepEqual(issuerConfig.parse(minimal, {}), {
       issuer: "https://oidc.example.com/prod",
       discoverApiServers: false,
@@ -115,7 +131,6 @@ describe("issuerConfig", () => {
   }
 
   for (const [name, argv, message] of [
-    ["no source", minimal.slice(0, 2), /no source of keys/],
     [
       "two ways to the API servers",
       [...minimal, "--discover-api-servers", "--api-server", "https://a"],

@@ -38,7 +38,7 @@ export const issuerConfig = defineConfig(
     discoverApiServers: toggle(
       "discover-api-servers",
       false,
-      "Takes the keys of every API server in the EndpointSlices of default/kubernetes",
+      "Takes the keys of every API server in the EndpointSlices of default/kubernetes; so also when no other source is given",
     ),
     apiServers: list("api-server", apiServerUrl, "URL of an API server whose keys to take"),
     apiServerName: value(
@@ -113,12 +113,8 @@ export const issuerConfig = defineConfig(
     logLevel: value("log-level", z.enum(LOG_LEVELS).default("info"), LOG_LEVELS.join(", ")),
   },
   (config) => {
-    const { discoverApiServers, apiServers, keyFiles } = config;
+    const { discoverApiServers, apiServers } = config;
     const rules: readonly (readonly [boolean, string])[] = [
-      [
-        !discoverApiServers && apiServers.length === 0 && keyFiles.length === 0,
-        "no source of keys: give --discover-api-servers, --api-server or --key-file",
-      ],
       [
         discoverApiServers && apiServers.length > 0,
         "--discover-api-servers and --api-server exclude each other: give one",
@@ -150,6 +146,14 @@ export const issuerConfig = defineConfig(
 );
 
 export type IssuerConfig = ConfigOf<typeof issuerConfig.settings>;
+
+/** Whether the API servers are found by EndpointSlices: when asked for, or no other source is given. */
+export function findsApiServers(
+  config: Pick<IssuerConfig, "discoverApiServers" | "apiServers" | "keyFiles">,
+): boolean {
+  const { discoverApiServers, apiServers, keyFiles } = config;
+  return discoverApiServers || (apiServers.length === 0 && keyFiles.length === 0);
+}
 
 function isGiven(text: string): boolean {
   return text !== "";

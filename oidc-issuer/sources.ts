@@ -1,6 +1,6 @@
 import { connect } from "../lib/kube/connection.ts";
 import { apiServerSource, discoveredApiServers, type KubeRequester } from "./api-servers.ts";
-import type { IssuerConfig } from "./config.ts";
+import { findsApiServers, type IssuerConfig } from "./config.ts";
 import { keyFileSource } from "./key-files.ts";
 import { fixedSources, type SourceDirectory } from "./key-source.ts";
 
@@ -13,16 +13,18 @@ export const REQUEST_TIMEOUT_MS = 10_000;
  * @throws AppError CONFIG_INVALID
  */
 export function kubeOf(config: IssuerConfig): KubeRequester | undefined {
-  const { discoverApiServers, apiServers, stateConfigMap, kubeconfig, kubeApi } = config;
-  if (!discoverApiServers && apiServers.length === 0 && stateConfigMap === "") return undefined;
+  const { apiServers, stateConfigMap, kubeconfig, kubeApi } = config;
+  if (!findsApiServers(config) && apiServers.length === 0 && stateConfigMap === "")
+    return undefined;
   return connect({ kubeconfig, kubeApi });
 }
 
 /** All sources that the config names. */
 export function directoriesOf(
-  { discoverApiServers, apiServers, apiServerName, keyFiles }: IssuerConfig,
+  config: IssuerConfig,
   kube: KubeRequester | undefined,
 ): readonly SourceDirectory[] {
+  const { apiServers, apiServerName, keyFiles } = config;
   const timeoutMs = REQUEST_TIMEOUT_MS;
   const serverName = apiServerName === "" ? undefined : apiServerName;
   return [
@@ -36,7 +38,7 @@ export function directoriesOf(
               apiServerSource(kube, { url, serverName }, { timeoutMs }),
             ),
           ),
-          ...(discoverApiServers ? [discoveredApiServers(kube, { timeoutMs })] : []),
+          ...(findsApiServers(config) ? [discoveredApiServers(kube, { timeoutMs })] : []),
         ]),
   ];
 }

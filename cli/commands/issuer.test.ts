@@ -64,7 +64,7 @@ describe("irsa issuer", () => {
   });
 
   for (const [name, flags, code, message] of [
-    ["no source", [], "CONFIG_INVALID", /no source of keys/],
+    ["no source and no cluster", ["--kubeconfig", "absent"], "CONFIG_INVALID", /"absent"/],
     [
       "no key to publish",
       ["--key-file", "missing.pem", "--publish-dir", "unused", "--once"],

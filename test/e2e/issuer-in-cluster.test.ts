@@ -111,7 +111,7 @@ async function allow(namespace: string, rules: readonly Rule[]): Promise<void> {
 
 function start(...more: readonly string[]): Promise<RunningIssuer> {
   const flags = ["--issuer", `https://${HOST}`, "--kubeconfig", kubeconfig, "--poll-seconds", "1"];
-  flags.push("--discover-api-servers", "--host", "127.0.0.1", "--port", "0", "--metrics-port", "0");
+  flags.push("--host", "127.0.0.1", "--port", "0", "--metrics-port", "0");
   return startIssuer(issuerConfig.parse([...flags, ...more], {}), createCollectedLog());
 }
 
