@@ -1,3 +1,4 @@
+import type { BucketPolicy } from "./policy/bucket-policy.ts";
 import type { TrustPolicy } from "./policy/trust-policy.ts";
 import { newAccessKey, newUniqueId } from "./unique-ids.ts";
 
@@ -66,13 +67,21 @@ export interface StoredObject {
   readonly headers: ReadonlyMap<string, string>;
 }
 
+/** The settings of a bucket that stand over its policy; absent when they were deleted. */
+export interface PublicAccessBlock {
+  readonly BlockPublicAcls: boolean;
+  readonly IgnorePublicAcls: boolean;
+  readonly BlockPublicPolicy: boolean;
+  readonly RestrictPublicBuckets: boolean;
+}
+
 export interface Bucket {
   readonly name: string;
   readonly accountId: string;
   readonly region: string;
   readonly createdAtMs: number;
-  readonly policy: string | undefined;
-  readonly publicAccessBlock: Readonly<Record<string, boolean>> | undefined;
+  readonly policy: BucketPolicy | undefined;
+  readonly publicAccessBlock: PublicAccessBlock | undefined;
   readonly objects: Map<string, StoredObject>;
 }
 

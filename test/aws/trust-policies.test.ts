@@ -84,6 +84,12 @@ const CASES: readonly Case[] = [
   }),
   condition(false, "StringLike: a dot is a dot", { StringLike: { [aud]: "sts?amazonaws?comx" } }),
   condition(false, "StringLike is anchored", { StringLike: { [sub]: "payments" } }),
+  condition(
+    true,
+    "StringLike takes all but * and ? as it stands",
+    { StringLike: { [sub]: "system:serviceaccount:a-b/c.d(e)[f]{g}|h^i$j+k\\l:*" } },
+    { sub: "system:serviceaccount:a-b/c.d(e)[f]{g}|h^i$j+k\\l:api" },
+  ),
   condition(false, "StringNotLike", { StringNotLike: { [sub]: "system:*" } }),
   condition(true, "StringNotEquals another", { StringNotEquals: { [sub]: "other" } }),
   condition(false, "StringNotEquals the same", { StringNotEquals: { [sub]: ["other", SUBJECT] } }),

@@ -87,7 +87,7 @@ function parseOperator(name: string): Operator | undefined {
 /** A pattern in which `*` stands for any text and `?` for any one character. */
 export function wildcard(pattern: string, flags: "su" | "isu"): RegExp {
   const source = pattern
-    .replaceAll(/[\\^$.+()[\]{}|/-]/g, (character) => `\\${character}`)
+    .replaceAll(/[\\^$.+()[\]{}|]/g, (character) => `\\${character}`)
     .replaceAll(/\*+/g, ".*")
     .replaceAll("?", ".");
   return new RegExp(`^${source}$`, flags);

@@ -8,9 +8,10 @@ export interface XmlFields {
 
 const DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n';
 
-/** Renders a document with one root element in a default namespace. */
-export function renderXml(root: string, xmlns: string, fields: XmlFields): string {
-  return `${DECLARATION}<${root} xmlns="${escapeXml(xmlns)}">${renderFields(fields)}</${root}>`;
+/** Renders a document with one root element, in a default namespace if one is given. */
+export function renderXml(root: string, xmlns: string | undefined, fields: XmlFields): string {
+  const attribute = xmlns === undefined ? "" : ` xmlns="${escapeXml(xmlns)}"`;
+  return `${DECLARATION}<${root}${attribute}>${renderFields(fields)}</${root}>`;
 }
 
 /** A list as the Query protocol writes it: `<Name><member>…</member></Name>`. */
