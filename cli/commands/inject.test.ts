@@ -287,6 +287,46 @@ spec:
     assert.match(out, /- name: one # comment\n/);
   });
 
+  const scalars =
+    "0400|0o400|0x1F|1_000|12345678901234567890|-9007199254740993|1.10|1e3|+5|.5|yes|off|~|" +
+    "2001-12-14|12:30:45|\"0400\"|'no'";
+  for (const scalar of scalars.split("|")) {
+    it(`writes ${scalar} as it was written`, async () => {
+      const { out } = await injectWithAccounts(`${POD}      x-field: ${scalar}\n`);
+      assert.equal(out, `${POD}      x-field: ${scalar}\n${additions("      ")}${VOLUMES}`);
+    });
+  }
+
+  it("copies what an alias stands for as kubectl reads it", async () => {
+    const { out } = await injectWithAccounts(`apiVersion: v1
+kind: Pod
+metadata: { name: web, namespace: team }
+x-base: &base
+  volumeMounts: []
+  env:
+    - { name: TEXT, value: "yes", x-mode: 0400, x-size: 12345678901234567890 }
+    - { name: OTHER, value: 'off', x-octal: "0o17", x-bool: on }
+spec:
+  serviceAccountName: app
+  containers:
+    - <<: *base
+      name: one
+`);
+    // YAML 1.1 is what kubectl reads, with neither dates nor base 60.
+    const { spec } = parse(out, { schema: "yaml-1.1", merge: true, intAsBigInt: true });
+    assert.deepEqual(spec.containers[0].env.slice(0, 2), [
+      { name: "TEXT", value: "yes", "x-mode": 0o400n, "x-size": 12345678901234567890n },
+      { name: "OTHER", value: "off", "x-octal": "0o17", "x-bool": true },
+    ]);
+    assert.match(out, /x-octal: "0o17"/);
+  });
+
+  it("keeps whole numbers in JSON that no double can hold", async () => {
+    const json = JSON.stringify(parse(POD)).replace('"name":"web"}]', '"x":-9007199254740993}]');
+    const { out } = await injectWithAccounts(json);
+    assert.ok(out.includes('"x":-9007199254740993,"env":['), out);
+  });
+
   it("adds nothing to a skipped container that shares a list with another", async () => {
     const { out } = await injectWithAccounts(`apiVersion: v1
 kind: Pod
@@ -445,9 +485,10 @@ spec:
       const fixture = parse(await readFile(new URL(file, fixtures), "utf8"));
       if (typeof fixture.serviceAccount === "string") continue;
       const meta = { name: "default", annotations: fixture.serviceAccount };
-      const accounts = stringify({ apiVersion: "v1", kind: "ServiceAccount", metadata: meta });
+      const owner = { apiVersion: "v1", kind: "ServiceAccount", metadata: meta };
       const object = { apiVersion: "v1", kind: "Pod", ...fixture.pod };
-      const manifests = `${accounts}---\n${stringify(object)}`;
+      const [accounts, pods] = [owner, object].map((o) => stringify(o, { version: "1.1" }));
+      const manifests = `${accounts}---\n${pods}`;
       const { out } = await inject(manifests, ...(fixture.flags ?? []));
       const operations = fixture.patch.map(
         ({ add: path, value }: { add: string; value: unknown }) => ({

@@ -1,5 +1,6 @@
 import { LineCounter, parseAllDocuments, type Document } from "yaml";
 import { AppError, reasonOf } from "../../lib/errors.ts";
+import { KUBECTL_YAML } from "./kubectl-yaml.ts";
 
 /** One document of a stream of manifests. */
 export interface Manifest {
@@ -26,8 +27,8 @@ export interface ManifestStream {
  */
 export function parseManifests(source: string, name: string): ManifestStream {
   const lineCounter = new LineCounter();
-  // kubectl reads merge keys (`<<: *base`), which YAML 1.2 leaves out.
-  const documents = parseAllDocuments(source, { lineCounter, merge: true, prettyErrors: false });
+  const options = { ...KUBECTL_YAML, lineCounter, prettyErrors: false };
+  const documents = parseAllDocuments(source, options);
   if ("empty" in documents) return { manifests: [], rest: source };
 
   const problems: string[] = [];

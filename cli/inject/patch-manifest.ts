@@ -11,7 +11,15 @@ import {
 } from "yaml";
 import { applyOperations } from "../../webhook/apply-operations.ts";
 import type { AddOperation } from "../../webhook/patch.ts";
+import { KUBECTL_YAML } from "./kubectl-yaml.ts";
 import type { Manifest } from "./manifest-stream.ts";
+
+declare global {
+  interface JSON {
+    /** ECMAScript, "JSON.parse source text access"; Node has it, TypeScript does not declare it yet. */
+    rawJSON(text: string): object;
+  }
+}
 
 /**
  * The text of a manifest after a patch. Comments, order, quotes and the way of indenting stay as they
@@ -27,9 +35,11 @@ export function patchManifest(manifest: Manifest, operations: readonly AddOperat
   const style = styleOf(text);
   for (const operation of operations) addTo(document, content, operation);
   const lines = document.toString(style);
-  const isFaithful = isDeepStrictEqual(parseDocument(lines, { merge: true }).toJS(), patched);
+  const isFaithful = isDeepStrictEqual(parseDocument(lines, KUBECTL_YAML).toJS(), patched);
   const start = document.directives?.docStart === true ? "---\n" : "";
-  const written = isFaithful ? lines : `${start}${stringify(patched, style)}`;
+  const written = isFaithful
+    ? lines
+    : `${start}${stringify(patched, { ...KUBECTL_YAML, ...style })}`;
   return text.includes("\r\n") ? written.replaceAll("\n", "\r\n") : written;
 }
 
@@ -42,7 +52,11 @@ function jsonTextOf(text: string, patched: unknown): string | undefined {
     return undefined;
   }
   const [, indent = ""] = /\n([ \t]+)"/.exec(text) ?? [];
-  return `${JSON.stringify(patched, undefined, indent)}\n`;
+  return `${JSON.stringify(patched, withWholeNumbers, indent)}\n`;
+}
+
+function withWholeNumbers(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? JSON.rawJSON(String(value)) : value;
 }
 
 function addTo(document: Document, content: unknown, { path, value }: AddOperation): void {
