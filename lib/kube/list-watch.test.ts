@@ -32,8 +32,8 @@ describe("startListWatch", () => {
   for (const [metadataOnly, list, watch] of [
     [
       true,
-      "application/json;as=PartialObjectMetadataList;v=1;g=meta.k8s.io,application/json",
-      "application/json;as=PartialObjectMetadata;v=1;g=meta.k8s.io,application/json",
+      "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json",
+      "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json",
     ],
     [false, "application/json", "application/json"],
   ] as const) {

@@ -4,6 +4,7 @@ import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { KubeObject } from "./kube-object.ts";
 import { listPages } from "./list-pages.ts";
+import { metadataOnly } from "./metadata-only.ts";
 import { ObjectStore, type StoredEntry } from "./object-store.ts";
 import { asSetback, Setback } from "./setback.ts";
 import { afterFailedList, afterList, afterWatch, FRESH, type Standing } from "./standing.ts";
@@ -69,6 +70,7 @@ export function startListWatch<T>(options: ListWatchOptions<T>): ListWatch<T> {
   return new Follower(options);
 }
 
+const JSON_TYPE = "application/json";
 const DEFAULT_PAGE_SIZE = 500;
 const MAX_PAGE_SIZE = 10_000;
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -161,7 +163,7 @@ class Follower<T> implements ListWatch<T> {
       this.#resourceVersion = await listPages({
         connection,
         path,
-        accept: this.#accept("PartialObjectMetadataList"),
+        accept: this.#options.metadataOnly ? metadataOnly("PartialObjectMetadataList") : JSON_TYPE,
         // Larger pages once a list was too slow for the time that the server remembers its state.
         limit: Math.max(pageSize, Math.min(MAX_PAGE_SIZE, pageSize * 2 ** this.#standing.expiries)),
         timeoutMs: this.#timeoutMs,
@@ -196,7 +198,7 @@ class Follower<T> implements ListWatch<T> {
       end = await watchLines({
         connection,
         path,
-        accept: this.#accept("PartialObjectMetadata"),
+        accept: this.#options.metadataOnly ? metadataOnly("PartialObjectMetadata") : JSON_TYPE,
         resourceVersion,
         timeoutSeconds: Math.floor(MIN_WATCH_SECONDS * (1 + random())),
         headTimeoutMs: this.#timeoutMs,
@@ -279,11 +281,6 @@ class Follower<T> implements ListWatch<T> {
       const { path, log } = this.#options;
       log.error({ path, type: event.type, err }, "Cannot handle a list-watch event");
     }
-  }
-
-  #accept(kind: string): string {
-    if (!this.#options.metadataOnly) return "application/json";
-    return `application/json;as=${kind};v=1;g=meta.k8s.io,application/json`;
   }
 
   get #timeoutMs(): number {
