@@ -1,7 +1,12 @@
 import { once } from "node:events";
-import { createServer as createHttpServer, type RequestListener, type Server } from "node:http";
+import {
+  createServer as createHttpServer,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import { Server as TcpServer, type AddressInfo } from "node:net";
 import type { KeyPair } from "./server-certificate.ts";
 
 export interface RunningServer extends AsyncDisposable {
@@ -26,6 +31,9 @@ export interface ListenOptions {
 }
 
 const MAX_HEADER_BYTES = 16 * 1024;
+
+/** On close, connections without a request are kept for this long: one may be on its way. */
+const IDLE_GRACE_MS = 250;
 
 /**
  * Starts listening and resolves once connections are accepted.
@@ -56,6 +64,7 @@ export async function listen(
       ? undefined
       : createHttpsServer({ ...limits, ...keyPair, minVersion: minTlsVersion }, handler);
   const server: Server = secure ?? createHttpServer(limits, handler);
+  const closeAfterAnswers = lastAnswers(server);
   server.listen({ port, host });
   await once(server, "listening");
   return {
@@ -66,12 +75,38 @@ export async function listen(
     },
     async [Symbol.asyncDispose]() {
       const closed = once(server, "close");
-      server.close();
+      closeAfterAnswers();
+      // Node's own close would destroy kept connections at once, together with the requests that
+      // clients have just sent on them.
+      TcpServer.prototype.close.call(server);
+      const cutIdle = setTimeout(() => server.close(), Math.min(IDLE_GRACE_MS, drainMs));
       const cut = setTimeout(() => server.closeAllConnections(), drainMs);
       await closed;
       clearTimeout(cut);
+      clearTimeout(cutIdle);
+      // Only this ends Node's timer for slow requests.
+      server.close();
     },
   };
+}
+
+/** @returns a function that makes every answer from then on, open ones too, the last on its connection. */
+function lastAnswers(server: Server): () => void {
+  const open = new Set<ServerResponse>();
+  let closing = false;
+  server.prependListener("request", (_req, res) => {
+    if (closing) markLast(res);
+    open.add(res);
+    res.once("close", () => open.delete(res));
+  });
+  return () => {
+    closing = true;
+    for (const res of open) markLast(res);
+  };
+}
+
+function markLast(res: ServerResponse): void {
+  if (!res.headersSent) res.setHeader("connection", "close");
 }
 
 function tcpPortOf(address: AddressInfo | string | null): number {
