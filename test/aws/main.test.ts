@@ -23,7 +23,8 @@ before(async () => {
   await writeFile(trustCa, (await createAuthority("test", validityAroundNow())).cert);
 });
 after(async () => {
-  for (const child of children) child.kill("SIGKILL");
+  // SIGTERM, since npm passes on no SIGKILL.
+  for (const child of children) child.kill("SIGTERM");
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -37,7 +38,11 @@ interface Listening {
 }
 
 function start(...args: string[]) {
-  const child = spawn(process.execPath, ["test/aws/main.ts", ...args], {
+  return startCommand(process.execPath, ["test/aws/main.ts", ...args]);
+}
+
+function startCommand(command: string, args: readonly string[]) {
+  const child = spawn(command, args, {
     cwd: root,
     env: { ...process.env, AWS_EC2_METADATA_DISABLED: "true", TMPDIR: folder },
     stdio: ["ignore", "pipe", "pipe"],
@@ -74,6 +79,7 @@ describe("npm run aws", () => {
       assert.equal(((await control.json()) as { calls: unknown[] }).calls.length, 1);
 
       child.kill(signal);
+      child.kill(signal);
       assert.deepEqual(await exited, [0, null]);
       assert.equal(existsSync(listening.ca), false);
       assert.equal(lines.length, 1);
@@ -83,6 +89,16 @@ describe("npm run aws", () => {
       assert.deepEqual([msg, action, code], ["Answered call", "X", "InvalidAction"]);
     });
   }
+
+  it("stops with npm when npm is told to", async () => {
+    const { child, exited } = startCommand("npm", ["run", "-s", "aws", "--", "--port", "0"]);
+    const [line] = await Promise.race([once(createInterface(child.stdout), "line"), exited]);
+    const { ca } = JSON.parse(String(line)) as Listening;
+    assert.equal(existsSync(ca), true);
+    child.kill("SIGTERM");
+    assert.deepEqual(await exited, [0, null]);
+    assert.equal(existsSync(ca), false);
+  });
 
   for (const [name, args, wanted] of [
     ["an unknown flag", ["--prot", "0"], /unknown option '--prot'/],

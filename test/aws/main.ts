@@ -10,7 +10,8 @@ import { nameTableOf, settings } from "./settings.ts";
 import { startAws } from "./start-aws.ts";
 
 const stop = Promise.withResolvers<void>();
-for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.resolve());
+// Not once: a terminal and npm both pass Ctrl-C on, and the second must not cut the clean-up short.
+for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.resolve());
 
 async function main(): Promise<void> {
   const command = settings
