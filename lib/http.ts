@@ -6,7 +6,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import { Server as TcpServer, type AddressInfo } from "node:net";
+import { Server as TcpServer, type AddressInfo, type Socket } from "node:net";
 import type { KeyPair } from "./server-certificate.ts";
 
 export interface RunningServer extends AsyncDisposable {
@@ -65,6 +65,13 @@ export async function listen(
       : createHttpsServer({ ...limits, ...keyPair, minVersion: minTlsVersion }, handler);
   const server: Server = secure ?? createHttpServer(limits, handler);
   const closeAfterAnswers = lastAnswers(server);
+  // Also those that have said nothing yet, not even in TLS: the HTTP server does not know of them.
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  let ended: Promise<void> | undefined;
   server.listen({ port, host });
   await once(server, "listening");
   return {
@@ -73,21 +80,28 @@ export async function listen(
       if (secure === undefined) throw new Error("Expected a TLS server");
       secure.setSecureContext({ ...pair, minVersion: minTlsVersion });
     },
-    async [Symbol.asyncDispose]() {
-      const closed = once(server, "close");
-      closeAfterAnswers();
-      // Node's own close would destroy kept connections at once, together with the requests that
-      // clients have just sent on them.
-      TcpServer.prototype.close.call(server);
-      const cutIdle = setTimeout(() => server.close(), Math.min(IDLE_GRACE_MS, drainMs));
-      const cut = setTimeout(() => server.closeAllConnections(), drainMs);
-      await closed;
-      clearTimeout(cut);
-      clearTimeout(cutIdle);
-      // Only this ends Node's timer for slow requests.
-      server.close();
+    [Symbol.asyncDispose]() {
+      ended ??= end();
+      return ended;
     },
   };
+
+  async function end(): Promise<void> {
+    const closed = once(server, "close");
+    closeAfterAnswers();
+    // Node's own close would destroy kept connections at once, together with the requests that
+    // clients have just sent on them.
+    TcpServer.prototype.close.call(server);
+    const cutIdle = setTimeout(() => server.close(), Math.min(IDLE_GRACE_MS, drainMs));
+    const cut = setTimeout(() => {
+      for (const socket of sockets) socket.destroy();
+    }, drainMs);
+    await closed;
+    clearTimeout(cut);
+    clearTimeout(cutIdle);
+    // Only this ends Node's timer for slow requests.
+    server.close();
+  }
 }
 
 /** @returns a function that makes every answer from then on, open ones too, the last on its connection. */

@@ -6,13 +6,23 @@ export type { Logger } from "pino";
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** Fields that may hold a secret wherever they turn up in a logged object. */
-const SECRET_PATHS = [
+/**
+ * Fields that may hold a secret, as HTTP, the AWS SDK and the Query API of AWS spell them. They are
+ * taken out of a logged object, and of objects in it down to the headers of a request.
+ */
+const SECRET_FIELDS = [
   "authorization",
+  "Authorization",
   "token",
+  "Token",
+  "webIdentityToken",
   "WebIdentityToken",
+  "secretAccessKey",
   "SecretAccessKey",
+  "sessionToken",
   "SessionToken",
+  "x-amz-security-token",
+  "x-aws-ec2-metadata-token",
 ];
 
 /**
@@ -28,7 +38,11 @@ export function createLogger(
     {
       level,
       base: { service },
-      redact: SECRET_PATHS.flatMap((path) => [path, `*.${path}`, `*.*.${path}`]),
+      redact: SECRET_FIELDS.map((name) => JSON.stringify([name])).flatMap((path) => [
+        path,
+        `*${path}`,
+        `*.*${path}`,
+      ]),
     },
     destination,
   );
