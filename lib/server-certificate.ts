@@ -45,16 +45,20 @@ export async function watchKeyPair(
     readonly onError: (err: unknown) => void;
   },
 ): Promise<KeyPair> {
-  let first: readonly string[];
+  const stop = new AbortController();
+  const signal = AbortSignal.any([options.signal, stop.signal]);
   try {
-    first = await watchFiles([certFile, keyFile], {
+    const [cert = "", key = ""] = await watchFiles([certFile, keyFile], {
       ...options,
-      onChange: ([cert = "", key = ""]) => options.onChange(parseKeyPair(cert, key)),
+      signal,
+      onChange: ([newCert = "", newKey = ""]) => options.onChange(parseKeyPair(newCert, newKey)),
     });
+    return parseKeyPair(cert, key);
   } catch (cause) {
+    // Who could not start has nothing to be told of later pairs.
+    stop.abort();
+    if (cause instanceof AppError) throw cause;
     const message = `Cannot read the serving certificate: ${reasonOf(cause)}`;
     throw new AppError("CERTIFICATE_INVALID", 500, message, { cause });
   }
-  const [cert = "", key = ""] = first;
-  return parseKeyPair(cert, key);
 }

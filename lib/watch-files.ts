@@ -4,11 +4,16 @@ import type { Clock } from "./clock.ts";
 /** The contents of some files at one moment, in the order of their paths. */
 export type FileContents = readonly string[];
 
+/** Reads before the contents of several files are given up on, since they never stay the same. */
+const MAX_READS = 5;
+
 /**
  * Reads files and tells when any content changes, until `signal` aborts.
  *
  * It polls: Kubernetes swaps the `..data` symlink of a mounted Secret or ConfigMap, which file events
- * on the paths themselves never show. An unreadable file is told once for each new reason.
+ * on the paths themselves never show. An unreadable file is told once for each new reason, a content
+ * that is not usable once for each content. New contents are taken when two reads agree on them, so
+ * that files that belong together are not mixed with those from before a swap.
  *
  * @returns the contents at the start.
  * @throws the error of the first read.
@@ -21,6 +26,7 @@ export async function watchFiles(
     signal,
     onChange,
     onError,
+    read = (path) => readFile(path, "utf8"),
   }: {
     readonly clock: Clock;
     readonly pollMs: number;
@@ -28,9 +34,11 @@ export async function watchFiles(
     /** Throws when the content is not usable; it is then told to `onError`. */
     readonly onChange: (contents: FileContents) => void;
     readonly onError: (err: unknown) => void;
+    /** Reads the text of one file. */
+    readonly read?: ((path: string) => Promise<string>) | undefined;
   },
 ): Promise<FileContents> {
-  const initial = await readAll(paths);
+  const initial = await readSettled();
   void poll();
   return initial;
 
@@ -41,9 +49,11 @@ export async function watchFiles(
       await clock.sleep(pollMs, signal);
       if (signal.aborted) return;
       try {
-        const contents = await readAll(paths);
+        const contents = await readSettled(last);
+        // Reading takes a while; who has stopped it is told no more.
+        if (signal.aborted) return;
         lastProblem = undefined;
-        if (contents.every((text, i) => text === last[i])) continue;
+        if (same(contents, last)) continue;
         last = contents;
         onChange(contents);
       } catch (err) {
@@ -53,8 +63,19 @@ export async function watchFiles(
       }
     }
   }
+
+  /** Contents that two reads in a row agree on, or one read with `known`. */
+  async function readSettled(known?: FileContents): Promise<FileContents> {
+    let before = known;
+    for (let reads = 0; reads < MAX_READS; reads += 1) {
+      const contents = await Promise.all(paths.map((path) => read(path)));
+      if (before !== undefined && same(contents, before)) return contents;
+      before = contents;
+    }
+    throw new Error(`Cannot read ${paths.join(", ")}: expected contents that stay the same`);
+  }
 }
 
-async function readAll(paths: readonly string[]): Promise<FileContents> {
-  return Promise.all(paths.map((path) => readFile(path, "utf8")));
+function same(a: FileContents, b: FileContents): boolean {
+  return a.every((text, i) => text === b[i]);
 }
