@@ -18,8 +18,10 @@ const MAX_INT64 = 2n ** 63n - 1n;
  * exponent, an underscore and a unit are not. Undefined when the text is none or does not fit.
  */
 export function parseGoInteger(text: string): number | undefined {
-  if (!/^[+-]?\d+$/.test(text)) return undefined;
-  const whole = BigInt(text.replace(/^\+/, ""));
+  // No more digits than fit: reading millions of them, as a pod's annotation may have, takes seconds.
+  const [, sign = "", digits] = /^([+-]?)0*(\d{1,19})$/.exec(text) ?? [];
+  if (digits === undefined) return undefined;
+  const whole = BigInt(digits) * (sign === "-" ? -1n : 1n);
   return whole < MIN_INT64 || whole > MAX_INT64 ? undefined : Number(whole);
 }
 
