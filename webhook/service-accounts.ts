@@ -86,7 +86,7 @@ export class ServiceAccounts {
     const cached = cache.get(namespace, name);
     if (cached !== undefined && (this.#hasRole(cached) || lookupGraceMs === 0))
       return found(cached);
-    if (lookupGraceMs === 0) return { status: "service-account-not-found" };
+    if (lookupGraceMs === 0) return { status: "service-account-unavailable" };
     if (cached !== undefined) return found(await this.#newerOf(cached, namespace, name));
     try {
       const live = await this.#read(namespace, name);
