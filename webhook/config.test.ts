@@ -47,7 +47,7 @@ const AWS_DEPLOYMENT_ARGUMENTS = [
 
 describe("webhookConfig", () => {
   it("has the defaults of AWS's webhook", () => {
-    const { klogFlags: _klogFlags, ...config } = parse();
+    const { klogFlags: _klogFlags, idleFlags: _idleFlags, ...config } = parse();
     assert.deepEqual(config, {
       host: "",
       port: 443,
@@ -79,6 +79,13 @@ describe("webhookConfig", () => {
     const config = parse(...AWS_DEPLOYMENT_ARGUMENTS, "-v=4");
     assert.deepEqual(configWarnings(config), [
       "--v, --logtostderr ignored: logs are JSON lines, see --log-level",
+    ]);
+  });
+
+  it("takes flags of AWS's webhook that have nothing to decide here, with a warning", () => {
+    const config = parse("--tls-secret=pod-identity-webhook", "--resync-period", "60s");
+    assert.deepEqual(configWarnings(config), [
+      "--tls-secret, --resync-period ignored: certificates come from files, and a watch is never resynced",
     ]);
   });
 

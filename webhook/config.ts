@@ -153,6 +153,9 @@ const KLOG_FLAGS = [
   "--skip_log_headers [value]",
 ] as const;
 
+/** Flags of AWS's webhook for what this one does in another way. */
+const IDLE_FLAGS = ["--tls-secret <name>", "--resync-period <duration>"] as const;
+
 const SERVER_SETTINGS = {
   host: value("host", optional, "Address to listen on; all interfaces when empty"),
   port: value("port", port(443), "Port of the webhook (HTTPS)"),
@@ -213,12 +216,13 @@ const SERVER_SETTINGS = {
   ),
   logLevel: value("log-level", z.enum(LOG_LEVELS).default("info"), LOG_LEVELS.join(", ")),
   klogFlags: ignored(KLOG_FLAGS),
+  idleFlags: ignored(IDLE_FLAGS),
 } as const;
 
 /** Flags of the server alone, which do not matter to the mutation, as commander writes them. */
-export const SERVER_FLAGS: readonly string[] = Object.values(SERVER_SETTINGS).flatMap(
-  ({ flag, kind }) => (kind === "ignored" ? KLOG_FLAGS : [`--${flag} [value]`]),
-);
+export const SERVER_FLAGS: readonly string[] = Object.values(SERVER_SETTINGS)
+  .flatMap(({ flag, kind }) => (kind === "ignored" ? [] : [`--${flag} [value]`]))
+  .concat(KLOG_FLAGS, IDLE_FLAGS);
 
 /** Everything `irsa webhook` can be told; AWS's flags keep their names and defaults. */
 export const webhookConfig = defineConfig(
@@ -242,7 +246,7 @@ export function minTlsVersionOf({ tlsMinVersion }: WebhookConfig): "TLSv1.2" | "
 
 /** A sentence for each setting that is accepted but not followed to the letter. */
 export function configWarnings(config: WebhookConfig): readonly string[] {
-  const { klogFlags, tokenExpiration, tlsMinVersion } = config;
+  const { klogFlags, idleFlags, tokenExpiration, tlsMinVersion } = config;
   return [
     ...mutationConfigWarnings({ tokenExpiration }),
     ...(/1\.?[01]$/.test(tlsMinVersion)
@@ -250,6 +254,11 @@ export function configWarnings(config: WebhookConfig): readonly string[] {
       : []),
     ...(klogFlags.length > 0
       ? [`${klogFlags.join(", ")} ignored: logs are JSON lines, see --log-level`]
+      : []),
+    ...(idleFlags.length > 0
+      ? [
+          `${idleFlags.join(", ")} ignored: certificates come from files, and a watch is never resynced`,
+        ]
       : []),
   ];
 }
