@@ -137,6 +137,15 @@ describe("discovery and keys", () => {
     }
   });
 
+  it("an answer that does not end in time is given up", async () => {
+    await using aws = await start({ issuerTimeoutMs: 300 });
+    const endless = await register(aws, issuer.url);
+    issuer.publish([key.jwk]);
+    issuer.documents.set(jwksPath, { body: '{"keys":', isEndless: true });
+    await assertInvalidToken(endless.exchange(), NO_KEY);
+    assert.match(aws.calls().at(-1)?.detail ?? "", /took too long/);
+  });
+
   it("a port that nobody listens on", async () => {
     const closed = await register(shared, "https://localhost:1", { role: "closed" });
     await assertInvalidToken(closed.exchange(), NO_KEY);

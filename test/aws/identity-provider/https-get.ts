@@ -24,7 +24,8 @@ export async function getOver(socket: TLSSocket, url: URL): Promise<Fetched> {
     headers: { host: url.host, accept: "application/json", connection: "close" },
   });
   call.once("response", (response) => void readDocument(response).then(resolve, reject));
-  call.once("error", reject);
+  // Stays on, so that what comes after the answer is no uncaught error.
+  call.on("error", reject);
   call.end();
   try {
     return await promise;
