@@ -94,9 +94,10 @@ describe("webhookConfig", () => {
   });
 
   it("names all bad values at once", () => {
-    assert.throws(() => parse("--port=x", "--token-expiration=abc", "--tls-min-version=2"), {
+    const bad = ["--port=x", "--token-expiration=abc", "--tls-min-version=2", "--in-cluster"];
+    assert.throws(() => parse(...bad), {
       code: "CONFIG_INVALID",
-      message: /--port "x".*--tls-min-version "2".*--token-expiration "abc"/s,
+      message: /--port "x".*--tls-min-version "2".*--in-cluster "true".*--token-expiration "abc"/s,
     });
   });
 

@@ -1,7 +1,15 @@
 import { z } from "zod";
 import { partitionOfRegion } from "../lib/arn.ts";
 import { parseGoDurationMs, parseGoInteger } from "../lib/go-values.ts";
-import { defineConfig, ignored, integer, toggle, value, type ConfigOf } from "../lib/config.ts";
+import {
+  defineConfig,
+  ignored,
+  integer,
+  toggle,
+  value,
+  type ConfigOf,
+  type Setting,
+} from "../lib/config.ts";
 import { LOG_LEVELS } from "../lib/log.ts";
 import type { RoleAccount } from "./compose-role-arn.ts";
 import { MAX_TOKEN_EXPIRATION_SECONDS, MIN_TOKEN_EXPIRATION_SECONDS } from "./identity.ts";
@@ -153,6 +161,13 @@ const KLOG_FLAGS = [
   "--skip_log_headers [value]",
 ] as const;
 
+function certificateFilesOnly(inCluster: Setting<boolean>): Setting<boolean> {
+  const error =
+    "the cluster's CSR API no longer signs webhook certificates: " +
+    "give --tls-cert and --tls-key with --in-cluster=false";
+  return { ...inCluster, schema: inCluster.schema.refine((isAsked) => !isAsked, { error }) };
+}
+
 /** Flags of AWS's webhook for what this one does in another way. */
 const IDLE_FLAGS = ["--tls-secret <name>", "--resync-period <duration>"] as const;
 
@@ -186,10 +201,12 @@ const SERVER_SETTINGS = {
       }),
     "Lowest TLS version served: 1.2 or 1.3",
   ),
-  inCluster: toggle(
-    "in-cluster",
-    false,
-    "AWS's switch for certificates from the cluster's CSR API; only false, certificate files, works",
+  inCluster: certificateFilesOnly(
+    toggle(
+      "in-cluster",
+      false,
+      "AWS's switch for certificates from the cluster's CSR API; only false, certificate files, works",
+    ),
   ),
   namespace: value(
     "namespace",
@@ -227,15 +244,7 @@ export const SERVER_FLAGS: readonly string[] = Object.values(SERVER_SETTINGS)
 /** Everything `irsa webhook` can be told; AWS's flags keep their names and defaults. */
 export const webhookConfig = defineConfig(
   { ...SERVER_SETTINGS, ...MUTATION_SETTINGS },
-  (config) => [
-    ...(config.inCluster
-      ? [
-          "--in-cluster=true is the cluster's CSR API, which no longer signs webhook certificates: " +
-            "give --tls-cert and --tls-key with --in-cluster=false",
-        ]
-      : []),
-    ...checkMutationConfig(config),
-  ],
+  checkMutationConfig,
 );
 export type WebhookConfig = ConfigOf<typeof webhookConfig.settings>;
 
