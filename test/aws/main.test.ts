@@ -85,8 +85,12 @@ describe("npm run aws", () => {
       assert.equal(lines.length, 1);
       const [audit, ...more] = errors().trim().split("\n");
       assert.deepEqual(more, []);
-      const { msg, action, code } = JSON.parse(audit ?? "") as Record<string, unknown>;
-      assert.deepEqual([msg, action, code], ["Answered call", "X", "InvalidAction"]);
+      const { msg, call } = JSON.parse(audit ?? "") as {
+        msg: string;
+        call: Record<string, string>;
+      };
+      const facts = [msg, call["service"], call["action"], call["code"]];
+      assert.deepEqual(facts, ["Answered call", "sts", "X", "InvalidAction"]);
     });
   }
 

@@ -25,7 +25,7 @@ async function main(): Promise<void> {
     ...config,
     trustCaPems: await Promise.all(config.trustCa.map(readAuthorities)),
     resolve: nameTableOf(config.resolve),
-    onCall: (call) => log.info(call, "Answered call"),
+    onCall: (call) => log.info({ call }, "Answered call"),
     onError: (err) => log.error({ err }, "Call failed"),
   });
   const { sts, iam, s3, ca, control, accounts } = aws;
