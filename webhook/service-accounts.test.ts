@@ -91,7 +91,7 @@ describe("ServiceAccounts.stateOf", () => {
     t.server.put("team", "app", ROLE);
     assert.deepEqual(await t.accounts.stateOf("team", "app"), withRole);
     assert.deepEqual(t.liveReads, ["found"]);
-    assert.match(String(t.server.requests[0]?.accept), /as=PartialObjectMetadata/);
+    assert.match(t.server.requests[0]?.accept ?? "", /as=PartialObjectMetadata;v=v1;/);
   });
 
   it("asks once for many that come at the same time", async () => {

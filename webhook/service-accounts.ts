@@ -2,6 +2,7 @@ import { AppError } from "../lib/errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { KubeConnection } from "../lib/kube/connection.ts";
 import { KubeObject } from "../lib/kube/kube-object.ts";
+import { metadataOnly } from "../lib/kube/metadata-only.ts";
 import type { Logger } from "../lib/log.ts";
 import { SingleFlight } from "../lib/single-flight.ts";
 import type { ServiceAccountState } from "./mutation.ts";
@@ -58,8 +59,6 @@ interface Reread {
 /** A ServiceAccount cached without a role is read live at most this often. */
 export const REREAD_MS = 5000;
 
-const METADATA_ONLY =
-  "application/json;as=PartialObjectMetadata;v=1;g=meta.k8s.io,application/json";
 /** Kubernetes, "DNS subdomain names"; anything else names nothing, and has no place in a URL. */
 const OBJECT_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/;
 
@@ -148,7 +147,11 @@ export class ServiceAccounts {
     if (!OBJECT_NAME.test(namespace) || !OBJECT_NAME.test(name)) return undefined;
     const { connection, lookupGraceMs } = this.#deps;
     const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${name}`;
-    const request = { path, accept: METADATA_ONLY, timeoutMs: lookupGraceMs };
+    const request = {
+      path,
+      accept: metadataOnly("PartialObjectMetadata"),
+      timeoutMs: lookupGraceMs,
+    };
     const { status, body } = await connection.request(request);
     if (status === 404) return undefined;
     const object = KubeObject.safeParse(body);
