@@ -473,6 +473,27 @@ describe("publishOnce", () => {
     assert.deepEqual(await publish(server, dir, "--retire-kid", "a"), ["b"]);
   });
 
+  it("retires a key that is absent for 26 hours of hourly runs with a state", async (t) => {
+    const dir = await temporaryFolder(t);
+    await using server = await cluster.startServer();
+    server.jwks = jwksAnswer(keys.a, keys.b);
+    const state = ["--state-file", join(dir, "state.json")];
+    const flags = [...(await askServers(server)), "--publish-dir", join(dir, "site"), ...state];
+    const clock = createMovedClock();
+    const publishHourly = async (hours: number): Promise<readonly string[]> => {
+      for (let hour = 0; hour < hours; hour++) {
+        clock.advance(HOUR_MS);
+        const { log } = createCollectedLog();
+        await publishOnce(configOf(...flags, "--once"), { log, clock });
+      }
+      return kidsOf(await readFile(join(dir, "site/openid/v1/jwks"), "utf8"));
+    };
+    assert.deepEqual(await publishHourly(1), ["a", "b"]);
+    server.jwks = jwksAnswer(keys.b);
+    assert.deepEqual(await publishHourly(26), ["a", "b"]);
+    assert.deepEqual(await publishHourly(1), ["b"]);
+  });
+
   it("fails with the reason when no source answers, and leaves the directory as it is", async (t) => {
     const dir = await temporaryFolder(t);
     await using server = await cluster.startServer();

@@ -49,7 +49,10 @@ export async function createParts(config: IssuerConfig, deps: IssuerDeps) {
   if (store !== undefined) await loadState(store, { desired, log, metrics });
   if (config.publishDir !== "") {
     const published = await readPublishedKeys(config.publishDir, { issuerUrl: issuer.url, log });
-    desired.adopt(stateOf(published, clock.now()));
+    const known = new Set(desired.state().keys.map(({ jwk }) => jwk.kid));
+    // Our own copy is no sighting: it must not end the wait of a key that the sources are without.
+    const unknown = published.filter(({ kid }) => !known.has(kid));
+    desired.adopt(stateOf(unknown, clock.now()));
   }
   const report = createPollReport({ log, metrics, nowMs: () => clock.now() });
   const directories = directoriesOf(config, kube);
