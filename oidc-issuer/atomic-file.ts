@@ -1,22 +1,25 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { chmod, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { z } from "zod";
+
+const Exists = z.looseObject({ code: z.literal("EEXIST") });
 
 /**
  * Writes a file that readers see whole, before or after: a temporary file beside it is written, synced
- * and renamed over it. Makes its folder when missing. Everybody may read it (mode 0644).
+ * and renamed over it. Makes its folder when missing. Everybody may read both, whatever the umask: a web
+ * server may run as another user.
  *
  * @throws the error of the file system; the old file is then still there.
  */
 export async function writeFileAtomically(path: string, content: Uint8Array): Promise<void> {
   const folder = dirname(path);
-  await mkdir(folder, { recursive: true, mode: 0o755 });
+  await makeFolder(folder);
   const temporary = join(folder, `.${basename(path)}.${randomBytes(6).toString("hex")}.tmp`);
   try {
     const file = await open(temporary, "wx", 0o644);
     try {
       await file.writeFile(content);
-      // Whatever the umask: a web server that runs as another user reads it.
       await file.chmod(0o644);
       await file.sync();
     } finally {
@@ -33,5 +36,27 @@ export async function writeFileAtomically(path: string, content: Uint8Array): Pr
     await handle.sync();
   } finally {
     await handle.close();
+  }
+}
+
+// Not by Node's recursive mkdir, which says ENOENT where a file system is read-only, and never ends
+// where one makes no folders, such as /proc.
+async function makeFolder(path: string): Promise<void> {
+  if (await isFolder(path)) return;
+  await makeFolder(dirname(path));
+  try {
+    await mkdir(path);
+    await chmod(path, 0o755);
+  } catch (err) {
+    // Another writer was first.
+    if (!Exists.safeParse(err).success) throw err;
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch {
+    return false;
   }
 }

@@ -55,6 +55,32 @@ describe("publishToDirectory", () => {
     }
   });
 
+  it("lets everybody read, whatever the umask", async (t) => {
+    const dir = join(await temporaryFolder(t), "site");
+    const umask = process.umask(0o077);
+    try {
+      await publishToDirectory(dir, both);
+    } finally {
+      process.umask(umask);
+    }
+    for (const path of [
+      dir,
+      join(dir, ".well-known"),
+      join(dir, "openid"),
+      join(dir, "openid/v1"),
+    ]) {
+      assert.equal((await stat(path)).mode & 0o777, 0o755, path);
+    }
+  });
+
+  it("says what is wrong where no folder can be made, and ends", async () => {
+    // The kernel's own file system answers ENOENT to mkdir, for ever.
+    await assert.rejects(publishToDirectory("/proc/irsa-test/site", both), {
+      code: "PUBLISH_REFUSED",
+      message: /ENOENT.*mkdir '\/proc\/irsa-test'/,
+    });
+  });
+
   it("touches nothing when nothing has changed, and only what has", async (t) => {
     const dir = await temporaryFolder(t);
     await publishToDirectory(dir, both);
