@@ -7,13 +7,14 @@ import { webhookConfig } from "../../webhook/config.ts";
 import { startWebhook, type RunningWebhook } from "../../webhook/main.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Narrator } from "./narrator.ts";
+import { readyWithin } from "./ready-within.ts";
 import type { Parts } from "./scenario.ts";
 import { prepareStage, type Stage } from "./stage.ts";
 
 const ISSUER_HOST = "oidc.demo.example";
 const ISSUER = `https://${ISSUER_HOST}/reports-cluster`;
 
-/** Longest wait until the issuer has keys to publish, in milliseconds. */
+/** Longest wait until the issuer has keys, or the webhook its ServiceAccounts, in milliseconds. */
 const READY_TIMEOUT_MS = 30_000;
 
 /** Starts a Kubernetes API whose tokens carry this issuer. */
@@ -79,8 +80,8 @@ async function runIssuer(
     "In your cluster: a Deployment behind a public name, or static files that it writes.",
     async () => {
       const started = await startIssuer(issuerConfig.parse(flags, {}), { log });
-      await started.whenReady(AbortSignal.timeout(READY_TIMEOUT_MS));
-      return started;
+      const ready = started.whenReady();
+      return readyWithin(READY_TIMEOUT_MS, { name: "The issuer", started, ready });
     },
   );
   narrator.show([
@@ -118,8 +119,8 @@ async function runWebhook(
     async () => {
       const config = webhookConfig.parse([...own, ...webhookFlags], {});
       const started = await startWebhook(config, { log, env: {} });
-      await started.whenReady;
-      return started;
+      const { whenReady: ready } = started;
+      return readyWithin(READY_TIMEOUT_MS, { name: "The webhook", started, ready });
     },
   );
   narrator.show([`https://127.0.0.1:${webhook.port}/mutate`]);
