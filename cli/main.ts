@@ -11,12 +11,19 @@ import { addIssuer } from "./commands/issuer.ts";
 import { addWebhook } from "./commands/webhook.ts";
 
 const stop = new AbortController();
+let isReaderGone = false;
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   process.once(signal, () => stop.abort(signal));
 }
-// A reader that closes the pipe early (`irsa inject … | head`) is no error of ours.
+// Not by an exit here: what a command has started and made is taken down first.
 process.stdout.on("error", (err: NodeJS.ErrnoException) => {
-  process.exit(err.code === "EPIPE" ? 0 : 1);
+  // A reader that closes the pipe early (`irsa inject … | head`) is no error of ours.
+  if (err.code !== "EPIPE" && !stop.signal.aborted) {
+    process.stderr.write(`irsa: Cannot write to stdout: ${err.message}\n`);
+    process.exitCode = 1;
+  }
+  isReaderGone ||= err.code === "EPIPE";
+  stop.abort(err);
 });
 
 const program: Program = {
@@ -46,7 +53,9 @@ for (const add of commands) add(irsa, program);
 try {
   await irsa.parseAsync(process.argv);
 } catch (err) {
-  if (err instanceof CommanderError) {
+  if (isReaderGone) {
+    process.exitCode = 0;
+  } else if (err instanceof CommanderError) {
     process.exitCode = err.exitCode;
   } else {
     // A mistake of the user deserves a sentence, anything else its stack.

@@ -76,6 +76,18 @@ describe("irsa demo", () => {
     assert.match(stdout, /The pod is arn:aws:sts::\d{12}:assumed-role\/report-reader\/report/);
   });
 
+  it("takes everything down when nobody reads on", async () => {
+    const child = spawn(process.execPath, [irsa, "demo"], {
+      env: { PATH: process.env["PATH"], HOME: process.env["HOME"], TMPDIR: folder },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    child.stdout.once("data", () => child.stdout.destroy());
+    const [stderr] = await Promise.all([text(child.stderr), once(child, "close")]);
+    assert.equal(stderr, "");
+    assert.equal(child.exitCode, 0);
+    assert.deepEqual(await readdir(folder), []);
+  });
+
   it("proves the chain on a real API server", { skip }, async () => {
     const { stdout, stderr, code } = await run(["--kubernetes", "--json"]);
     assert.equal(code, 0, stderr);
