@@ -14,9 +14,9 @@ interface DemoOptions {
 export function addDemo(irsa: Command, program: Program): void {
   irsa
     .command("demo")
-    .description("play the whole chain on this machine: no cluster, no AWS account, no root")
-    .option("--json", "print one JSON object instead of the story")
-    .option("--kubernetes", "use a real control plane, built from Go modules (needs Go)")
+    .description("Plays the whole chain on this machine: no cluster, no AWS account, no root")
+    .option("--json", "Prints one JSON object instead of the story")
+    .option("--kubernetes", "Uses a real control plane, built from Go modules (needs Go)")
     .action(async ({ json = false, kubernetes = false }: DemoOptions) => {
       const startMs = performance.now();
       const { runDemo } = await import("../demo/run-demo.ts");

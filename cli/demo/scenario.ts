@@ -98,7 +98,7 @@ async function createPod(
 ): Promise<{ patch: readonly AddOperation[]; stored: unknown }> {
   const result = await narrator.step(
     "Create a pod: the API server asks the webhook, the webhook adds an identity",
-    "In your cluster: any pod, from any Deployment or Job. Green lines are what the webhook added.",
+    "In your cluster: any pod, from any Deployment or Job. Lines with + are what the webhook added.",
     async () => {
       const address = { ...webhook, timeoutMs: WEBHOOK_TIMEOUT_MS };
       const { patch } = await askWebhook(address, objects.pod, objects.NAMESPACE);
