@@ -144,6 +144,9 @@ function connectionTo(endpoint: string, caPem: string): object {
   return {
     endpoint,
     region: REGION,
+    // Whatever the reader's environment and profile say: neither goes with an endpoint of one's own.
+    useFipsEndpoint: false,
+    useDualstackEndpoint: false,
     maxAttempts: 1,
     requestHandler: { httpsAgent: new Agent({ ca: caPem }) },
   };

@@ -76,6 +76,17 @@ describe("irsa demo", () => {
     assert.match(stdout, /The pod is arn:aws:sts::\d{12}:assumed-role\/report-reader\/report/);
   });
 
+  it("does not depend on the reader's own AWS settings", async () => {
+    const { stdout, stderr, code } = await run(["--json"], {
+      AWS_PROFILE: "nobody",
+      AWS_ENDPOINT_URL: "http://127.0.0.1:9",
+      AWS_USE_FIPS_ENDPOINT: "true",
+      AWS_USE_DUALSTACK_ENDPOINT: "true",
+    });
+    assert.equal(code, 0, stderr);
+    assertProven(JSON.parse(stdout) as DemoJson);
+  });
+
   it("takes everything down when nobody reads on", async () => {
     const child = spawn(process.execPath, [irsa, "demo"], {
       env: { PATH: process.env["PATH"], HOME: process.env["HOME"], TMPDIR: folder },
