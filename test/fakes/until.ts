@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 
-const LIMIT_MS = 10_000;
+const LIMIT_MS = 30_000;
 
 /**
  * Waits for something that comes about by itself, as soon as sockets have been served.
