@@ -1,3 +1,6 @@
+import { INJECTION_LABEL } from "../../webhook/tier.ts";
+import { mutatingWebhookConfiguration } from "../../webhook/webhook-configurations.ts";
+
 /** Names that the demo uses, in the cluster and in AWS alike. */
 export const NAMESPACE = "reports";
 export const SERVICE_ACCOUNT = "report-reader";
@@ -9,7 +12,7 @@ export const AUDIENCE = "sts.amazonaws.com";
 export const namespace = {
   apiVersion: "v1",
   kind: "Namespace",
-  metadata: { name: NAMESPACE, labels: { "irsa-anywhere.io/injection": "enabled" } },
+  metadata: { name: NAMESPACE, labels: { [INJECTION_LABEL]: "enabled" } },
 };
 
 /** A ServiceAccount that asks for a role. */
@@ -44,25 +47,5 @@ export const pod = {
 
 /** Tells the API server to ask the webhook about each new pod of a labelled namespace. */
 export function webhookConfiguration(url: string, caPem: string): object {
-  return {
-    apiVersion: "admissionregistration.k8s.io/v1",
-    kind: "MutatingWebhookConfiguration",
-    metadata: { name: "irsa-anywhere" },
-    webhooks: [
-      {
-        name: "enabled.irsa-anywhere.io",
-        clientConfig: { url, caBundle: Buffer.from(caPem).toString("base64") },
-        rules: [
-          { apiGroups: [""], apiVersions: ["v1"], operations: ["CREATE"], resources: ["pods"] },
-        ],
-        namespaceSelector: { matchLabels: { "irsa-anywhere.io/injection": "enabled" } },
-        // Here a failure must show; for the label `enabled` a cluster uses Ignore.
-        failurePolicy: "Fail",
-        sideEffects: "None",
-        reinvocationPolicy: "IfNeeded",
-        timeoutSeconds: 5,
-        admissionReviewVersions: ["v1"],
-      },
-    ],
-  };
+  return mutatingWebhookConfiguration({ name: "irsa-anywhere", clientConfig: { url, caPem } });
 }

@@ -3,13 +3,13 @@ import { readFile } from "node:fs/promises";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import express from "express";
-import { webhookConfiguration } from "../../cli/demo/kubernetes-objects.ts";
 import { prepareStage, type Stage } from "../../cli/demo/stage.ts";
 import { listen } from "../../lib/http.ts";
 import { connect, type KubeConnection } from "../../lib/kube/connection.ts";
 import { createLogger } from "../../lib/log.ts";
 import { webhookConfig } from "../../webhook/config.ts";
 import { startWebhook } from "../../webhook/main.ts";
+import { mutatingWebhookConfiguration } from "../../webhook/webhook-configurations.ts";
 import { missingComponents } from "../kubernetes/components.ts";
 import { startControlPlane, type ControlPlane } from "../kubernetes/control-plane.ts";
 
@@ -51,7 +51,10 @@ before(async () => {
   const url = `https://127.0.0.1:${webhook.port}/mutate`;
   await post(
     "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
-    webhookConfiguration(url, stage.caPem),
+    mutatingWebhookConfiguration({
+      name: "irsa-anywhere",
+      clientConfig: { url, caPem: stage.caPem },
+    }),
   );
   await addSidecarInjector(stage);
   await createNamespace("covered", { "irsa-anywhere.io/injection": "enabled" });
