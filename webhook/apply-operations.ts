@@ -9,7 +9,7 @@ import type { AddOperation } from "./patch.ts";
 export function applyOperations(object: unknown, operations: readonly AddOperation[]): unknown {
   const copy: unknown = structuredClone(object);
   for (const { path, value } of operations) {
-    const keys = path.slice(1).split("/");
+    const keys = [...keysOf(path)];
     const last = keys.pop() ?? "";
     const parent = keys.reduce(childOf, copy);
     if (Array.isArray(parent)) {
@@ -20,6 +20,14 @@ export function applyOperations(object: unknown, operations: readonly AddOperati
     }
   }
   return copy;
+}
+
+/** The fields and indexes that an RFC 6901 pointer names, outermost first. */
+export function keysOf(pointer: string): readonly string[] {
+  return pointer
+    .slice(1)
+    .split("/")
+    .map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
 function childOf(node: unknown, key: string): unknown {

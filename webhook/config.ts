@@ -74,6 +74,42 @@ export const MUTATION_SETTINGS = {
     goInteger,
     "Life of the tokens in seconds, at least 600, where no annotation gives one",
   ),
+  containerCredentialsAudience: value(
+    "container-credentials-audience",
+    z.string().min(1, "expected an audience").default("pods.eks.amazonaws.com"),
+    "Audience of the tokens for container credentials",
+  ),
+  containerCredentialsMountPath: value(
+    "container-credentials-token-mount-path",
+    z
+      .string()
+      .regex(/^\/[^:]+$/, "expected an absolute path without a colon")
+      .default("/var/run/secrets/pods.eks.amazonaws.com/serviceaccount"),
+    "Where the token volume for container credentials is mounted",
+  ),
+  containerCredentialsVolumeName: value(
+    "container-credentials-token-volume-name",
+    z
+      .string()
+      .regex(/^(?=.{1,63}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?$/, "expected a DNS label")
+      .default("eks-pod-identity-token"),
+    "Name of the token volume for container credentials",
+  ),
+  containerCredentialsFileName: value(
+    "container-credentials-token-path",
+    z
+      .string()
+      .refine((path) => path !== "" && !path.startsWith("/") && !path.split("/").includes(".."), {
+        error: "expected a file name, or a relative path without ..",
+      })
+      .default("eks-pod-identity-token"),
+    "File name of the token in the volume for container credentials",
+  ),
+  containerCredentialsFullUri: value(
+    "container-credentials-full-uri",
+    z.string().min(1, "expected a URL").default("http://169.254.170.23/v1/credentials"),
+    "Where the agent on the node gives container credentials",
+  ),
   region: value(
     "aws-default-region",
     optional,
@@ -136,6 +172,13 @@ export function mutationSettingsOf(
   return {
     annotationPrefix: config.annotationPrefix,
     audience: config.tokenAudience,
+    containerCredentialsAudience: config.containerCredentialsAudience,
+    containerCredentials: {
+      mountPath: config.containerCredentialsMountPath,
+      volumeName: config.containerCredentialsVolumeName,
+      fileName: config.containerCredentialsFileName,
+      fullUri: config.containerCredentialsFullUri,
+    },
     expirationSeconds: Math.max(config.tokenExpiration, MIN_TOKEN_EXPIRATION_SECONDS),
     regionalSts: config.regionalSts,
     region: config.region,

@@ -1,12 +1,12 @@
 import { parseRoleArn } from "../lib/arn.ts";
 import { parseGoBoolean, parseGoInteger } from "../lib/go-values.ts";
 import { composeRoleArn, type RoleAccount } from "./compose-role-arn.ts";
+import { identitySourceOf, type Association, type IdentitySource } from "./identity-source.ts";
 import type { Annotations } from "./pod.ts";
 import { quoted } from "./quoted.ts";
 
-/** What a pod is to be given; see {@link identityOf}. */
-export interface Identity {
-  readonly roleArn: string;
+interface TokenClaims {
+  readonly source: IdentitySource;
   /** `aud` of the projected token. */
   readonly audience: string;
   readonly expirationSeconds: number;
@@ -14,11 +14,26 @@ export interface Identity {
   readonly regionalSts: boolean;
 }
 
+/** The SDK exchanges the token at STS for a role that the pod names. */
+export interface WebIdentity extends TokenClaims {
+  readonly method: "web-identity";
+  readonly roleArn: string;
+}
+
+/** The SDK shows the token to an agent on the node, which knows the role (EKS Pod Identity). */
+export interface ContainerCredentials extends TokenClaims {
+  readonly method: "container-credentials";
+}
+
+/** What a pod is to be given; see {@link identityOf}. */
+export type Identity = WebIdentity | ContainerCredentials;
+
 /** What holds where no annotation says otherwise. */
 export interface IdentityDefaults {
   /** Domain of all annotations, without the slash. */
   readonly annotationPrefix: string;
   readonly audience: string;
+  readonly containerCredentialsAudience: string;
   readonly expirationSeconds: number;
   readonly regionalSts: boolean;
   /** Account of role names that are no ARN; undefined when only ARNs are expected. */
@@ -26,9 +41,9 @@ export interface IdentityDefaults {
 }
 
 export interface IdentityDecision {
-  /** Undefined when the ServiceAccount asks for none. */
+  /** Undefined when nobody asks for one. */
   readonly identity: Identity | undefined;
-  /** A sentence for each annotation that is not used as it was written. */
+  /** A sentence for each value that is not used as it was written. */
   readonly warnings: readonly string[];
 }
 
@@ -36,52 +51,84 @@ export interface IdentityDecision {
 export const MIN_TOKEN_EXPIRATION_SECONDS = 600;
 export const MAX_TOKEN_EXPIRATION_SECONDS = 2 ** 32;
 
+/** Of container credentials that nobody gave another life: AWS's webhook spreads them over 2 hours. */
+const JITTERED_SECONDS = 86_400;
+const JITTER_SECONDS = 7200;
+
 const ROLE_ARN_SHAPE = "arn:aws:iam::ACCOUNT:role/NAME";
 
 /**
- * Decides which identity a pod gets.
+ * Decides which identity a pod gets. Its source is {@link identitySourceOf}'s; then
  *
- * - role: ServiceAccount `role-arn`, verbatim; a bare role name is composed when an account is known
- * - audience: ServiceAccount `audience` > default; an empty one is as good as none
- * - expiration: pod `token-expiration` > ServiceAccount `token-expiration` > default; at least 600 s
- * - regional STS: ServiceAccount `sts-regional-endpoints`, both ways > default
+ * - role: verbatim; a bare role name is composed when an account is known
+ * - audience: that of the same source > default; an empty one is as good as none
+ * - expiration: pod `token-expiration` > that of the source > default; at least 600 s
+ * - regional STS: that of the source, both ways > default
  *
- * A value that cannot be used falls to the next level, as in AWS's webhook, but is told. A role that
- * is no ARN is still passed on: the SDK's error then names it, where silence would leave the pod
- * with the node's role.
+ * Container credentials take the last two from the ServiceAccount, else from the ConfigMap. A value
+ * that cannot be used falls to the next level, as in AWS's webhook, but is told. A role that is no
+ * ARN is still passed on: the SDK's error then names it, where silence would leave the pod with the
+ * node's role.
+ *
+ * @param inputs.random In [0, 1): the place of a token's life in the jitter.
  */
 export function identityOf({
   serviceAccount,
   pod,
+  association,
   defaults,
+  random,
 }: {
   readonly serviceAccount: Annotations;
   readonly pod: Annotations;
+  readonly association: Association;
   readonly defaults: IdentityDefaults;
+  readonly random: number;
 }): IdentityDecision {
-  const warnings: string[] = [];
   const keys = keysOf(defaults.annotationPrefix);
-  const roleArn = roleArnOf(serviceAccount[keys.roleArn], keys.roleArn, defaults, warnings);
-  if (roleArn === undefined) return { identity: undefined, warnings };
-
-  const audience = serviceAccount[keys.audience];
-  if (audience === "") {
-    warnings.push(`ServiceAccount annotation ${keys.audience} is empty: ${defaults.audience} used`);
+  const source = identitySourceOf({ serviceAccount, association }, defaults.annotationPrefix);
+  const warnings: string[] = [];
+  if (serviceAccount[keys.roleArn] === "") {
+    warnings.push(`ServiceAccount annotation ${keys.roleArn} is empty: expected ${ROLE_ARN_SHAPE}`);
   }
+  if (source === undefined) return { identity: undefined, warnings };
+
+  const entry = source === "service-account" ? undefined : association.configMap;
+  const annotations = source === "config-map" ? {} : serviceAccount;
+  const role =
+    source === "container-credentials"
+      ? undefined
+      : roleArnOf(
+          entry === undefined
+            ? { written: annotations[keys.roleArn], subject: subjectOf(keys.roleArn) }
+            : {
+                written: entry.roleArn,
+                subject: `RoleARN of ConfigMap entry ${quoted(entry.key)}`,
+              },
+          defaults,
+          warnings,
+        );
+  const audience =
+    role === undefined
+      ? defaults.containerCredentialsAudience
+      : (entry?.audience ?? audienceOf(annotations[keys.audience], keys, defaults, warnings));
   const key = keys.tokenExpiration;
   const expirationSeconds =
     expirationOf(pod[key], `Pod annotation ${key}`, warnings) ??
-    expirationOf(serviceAccount[key], `ServiceAccount annotation ${key}`, warnings) ??
-    defaults.expirationSeconds;
+    expirationOf(annotations[key], subjectOf(key), warnings) ??
+    entry?.expirationSeconds ??
+    (role === undefined
+      ? jittered(defaults.expirationSeconds, random)
+      : defaults.expirationSeconds);
   const regionalSts =
-    regionalStsOf(serviceAccount[keys.regionalSts], keys.regionalSts, warnings) ??
+    regionalStsOf(annotations[keys.regionalSts], keys.regionalSts, warnings) ??
+    entry?.regionalSts ??
     defaults.regionalSts;
-  const identity = {
-    roleArn,
-    audience: audience || defaults.audience,
-    expirationSeconds,
-    regionalSts,
-  };
+  const claims = { source, audience, expirationSeconds, regionalSts };
+  const identity: Identity =
+    role === undefined
+      ? { ...claims, method: "container-credentials" }
+      : { ...claims, method: "web-identity", roleArn: role };
   return { identity, warnings };
 }
 
@@ -101,28 +148,38 @@ function keysOf(prefix: string): AnnotationKeys {
   };
 }
 
+function subjectOf(key: string): string {
+  return `ServiceAccount annotation ${key}`;
+}
+
 function roleArnOf(
-  written: string | null | undefined,
-  key: string,
+  { written, subject }: { readonly written: string | null | undefined; readonly subject: string },
   { roleAccount }: IdentityDefaults,
   warnings: string[],
-): string | undefined {
-  if (written === undefined || written === null) return undefined;
-  const subject = `ServiceAccount annotation ${key}`;
-  if (written === "") {
-    warnings.push(`${subject} is empty: expected ${ROLE_ARN_SHAPE}`);
-    return undefined;
-  }
-  let roleArn = written;
-  if (roleAccount !== undefined && !written.includes("arn:")) {
-    const composed = composeRoleArn(written, roleAccount);
+): string {
+  const name = written ?? "";
+  let roleArn = name;
+  if (roleAccount !== undefined && !name.includes("arn:")) {
+    const composed = composeRoleArn(name, roleAccount);
     roleArn = composed.roleArn;
-    if (composed.corrected) warnings.push(`${subject} ${quoted(written)} read as ${roleArn}`);
+    if (composed.corrected) warnings.push(`${subject} ${quoted(name)} read as ${roleArn}`);
   }
   if (parseRoleArn(roleArn) === undefined) {
-    warnings.push(`${subject} ${quoted(written)} used as is: expected ${ROLE_ARN_SHAPE}`);
+    warnings.push(`${subject} ${quoted(name)} used as is: expected ${ROLE_ARN_SHAPE}`);
   }
   return roleArn;
+}
+
+function audienceOf(
+  written: string | null | undefined,
+  keys: AnnotationKeys,
+  defaults: IdentityDefaults,
+  warnings: string[],
+): string {
+  if (written === "") {
+    warnings.push(`${subjectOf(keys.audience)} is empty: ${defaults.audience} used`);
+  }
+  return written || defaults.audience;
 }
 
 function expirationOf(
@@ -141,6 +198,12 @@ function expirationOf(
   return MIN_TOKEN_EXPIRATION_SECONDS;
 }
 
+/** A life that somebody chose is kept as it is; only AWS's own default is spread. */
+function jittered(seconds: number, random: number): number {
+  if (seconds !== JITTERED_SECONDS) return seconds;
+  return seconds - JITTER_SECONDS + Math.floor(random * (JITTER_SECONDS + 1));
+}
+
 function regionalStsOf(
   written: string | null | undefined,
   key: string,
@@ -149,8 +212,7 @@ function regionalStsOf(
   if (written === undefined || written === null) return undefined;
   const value = parseGoBoolean(written);
   if (value === undefined) {
-    const subject = `ServiceAccount annotation ${key}`;
-    warnings.push(`${subject} ${quoted(written)} ignored: expected true or false`);
+    warnings.push(`${subjectOf(key)} ${quoted(written)} ignored: expected true or false`);
   }
   return value;
 }

@@ -4,7 +4,9 @@ import { describe, it } from "node:test";
 import jsonPatch from "fast-json-patch";
 import { parse } from "yaml";
 import { defineConfig } from "../lib/config.ts";
+import { applyOperations } from "./apply-operations.ts";
 import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "./config.ts";
+import { NO_ASSOCIATION, type Association } from "./identity-source.ts";
 import { mutationOf, type Mutation, type ServiceAccountState } from "./mutation.ts";
 import { parsePod, type Annotations } from "./pod.ts";
 
@@ -12,6 +14,9 @@ interface Fixture {
   readonly flags?: readonly string[];
   /** Annotations, or the status of a ServiceAccount that has none to give. */
   readonly serviceAccount: Annotations | Exclude<ServiceAccountState["status"], "found">;
+  readonly association?: Partial<Association>;
+  /** Place in the jitter, in [0, 1). */
+  readonly random?: number;
   readonly pod: object;
   readonly reason: string;
   readonly patch: readonly { readonly add: string; readonly value: unknown }[];
@@ -21,7 +26,13 @@ interface Fixture {
 const reader = defineConfig(MUTATION_SETTINGS);
 const directory = new URL("fixtures/", import.meta.url);
 
-function mutate({ flags = [], serviceAccount, pod }: Omit<Fixture, "reason" | "patch">): Mutation {
+function mutate({
+  flags = [],
+  serviceAccount,
+  association,
+  random,
+  pod,
+}: Omit<Fixture, "reason" | "patch">): Mutation {
   const config = reader.parse(flags, {});
   return mutationOf({
     pod: parsePod(pod),
@@ -29,7 +40,9 @@ function mutate({ flags = [], serviceAccount, pod }: Omit<Fixture, "reason" | "p
       typeof serviceAccount === "string"
         ? { status: serviceAccount }
         : { status: "found", annotations: serviceAccount },
+    association: { ...NO_ASSOCIATION, ...association },
     settings: mutationSettingsOf(config, givenRoleAccount(config)),
+    random,
   });
 }
 
@@ -54,6 +67,14 @@ describe("mutationOf, case by case", () => {
       assert.deepEqual(mutation.warnings, fixture.warnings ?? []);
       assert.equal(mutation.reason, fixture.reason);
       assert.deepEqual(fixture.pod, before, "the pod itself is not touched");
+    });
+
+    it(`${file}: our own way of applying it gives the same pod`, () => {
+      const mutation = mutate(fixture);
+      assert.deepEqual(
+        applyOperations(fixture.pod, mutation.operations),
+        patched(fixture.pod, mutation),
+      );
     });
 
     it(`${file}: a second review gives no patch`, () => {

@@ -1,4 +1,5 @@
-import { identityOf, type IdentityDefaults } from "./identity.ts";
+import { identityOf, type Identity, type IdentityDefaults } from "./identity.ts";
+import { NO_ASSOCIATION, type Association } from "./identity-source.ts";
 import { injectionOf, type AddOperation, type InjectionSettings } from "./patch.ts";
 import type { Annotations, Pod } from "./pod.ts";
 import { skippedContainers } from "./skip-containers.ts";
@@ -31,7 +32,9 @@ export type MutationReason = keyof typeof MUTATION_REASONS;
 
 export interface Mutation {
   readonly reason: MutationReason;
-  /** The role that the pod's ServiceAccount asks for, also when nothing had to be added. */
+  /** What the pod is to have, also when nothing had to be added; undefined when nobody asks for any. */
+  readonly identity: Identity | undefined;
+  /** The role that the pod names; undefined also with container credentials. */
   readonly roleArn: string | undefined;
   /** What to change; empty when nothing is. */
   readonly operations: readonly AddOperation[];
@@ -43,39 +46,47 @@ export interface Mutation {
 export function mutationOf({
   pod,
   serviceAccount,
+  association = NO_ASSOCIATION,
   settings,
+  random = 0,
 }: {
   readonly pod: Pod;
   readonly serviceAccount: ServiceAccountState;
+  readonly association?: Association | undefined;
   readonly settings: MutationSettings;
+  /** In [0, 1), for the jitter of container credentials. */
+  readonly random?: number | undefined;
 }): Mutation {
   const { status } = serviceAccount;
-  if (status === "found") return mutationFor(pod, serviceAccount.annotations, settings);
-  // Kubernetes refuses a pod whose ServiceAccount is missing, so this one is hardly meant so.
-  const isMistake = status === "service-account-not-found";
-  return unchanged(
-    status,
-    isMistake ? [`Pod gets no AWS identity: ${MUTATION_REASONS[status]}`] : [],
-  );
-}
-
-function mutationFor(
-  { metadata, spec }: Pod,
-  serviceAccount: Annotations,
-  settings: MutationSettings,
-): Mutation {
-  const pod = metadata?.annotations ?? {};
-  const { identity, warnings } = identityOf({ serviceAccount, pod, defaults: settings });
-  if (identity === undefined) return unchanged("no-role-arn", warnings);
-
-  const { roleArn } = identity;
-  const skipped = skippedContainers(pod, settings.annotationPrefix);
-  const { operations, reachesContainer, conflicts } = injectionOf(spec ?? {}, {
+  const annotations = pod.metadata?.annotations ?? {};
+  const { identity, warnings } = identityOf({
+    serviceAccount: status === "found" ? serviceAccount.annotations : {},
+    pod: annotations,
+    association,
+    defaults: settings,
+    random,
+  });
+  if (identity === undefined) {
+    if (status === "found") return unchanged("no-role-arn", warnings);
+    // Kubernetes refuses a pod whose ServiceAccount is missing, so this one is hardly meant so.
+    const isMistake = status === "service-account-not-found";
+    const told = isMistake ? [`Pod gets no AWS identity: ${MUTATION_REASONS[status]}`] : [];
+    return unchanged(status, told);
+  }
+  const { spec } = pod;
+  const roleArn = identity.method === "web-identity" ? identity.roleArn : undefined;
+  const skipped = skippedContainers(annotations, settings.annotationPrefix);
+  const { operations, reachesContainer, conflicts } = injectionOf(pod, {
     identity,
     settings,
-    skipped: skipped.names,
+    isSelected: ({ name }) => !skipped.names.has(name ?? ""),
   });
-  const told = { roleArn, operations, warnings: [...warnings, ...skipped.warnings, ...conflicts] };
+  const told = {
+    identity,
+    roleArn,
+    operations,
+    warnings: [...warnings, ...skipped.warnings, ...conflicts],
+  };
   if (reachesContainer) return { ...told, reason: "injected" };
   if (conflicts.length > 0) return { ...told, reason: "conflict" };
   const containers = [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])];
@@ -85,5 +96,5 @@ function mutationFor(
 }
 
 function unchanged(reason: MutationReason, warnings: readonly string[]): Mutation {
-  return { reason, roleArn: undefined, operations: [], warnings };
+  return { reason, identity: undefined, roleArn: undefined, operations: [], warnings };
 }

@@ -2,11 +2,16 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import jsonPatch from "fast-json-patch";
+import { defineConfig } from "../lib/config.ts";
+import { MUTATION_SETTINGS, mutationSettingsOf } from "./config.ts";
 import { injectionOf, type Injection } from "./patch.ts";
 import { parsePod } from "./pod.ts";
 
 // What holds for every pod; case by case it is fixtures/*.yaml.
 
+const SETTINGS = mutationSettingsOf(defineConfig(MUTATION_SETTINGS).parse([], {}), undefined);
+const LABEL = "eks.amazonaws.com/pod-identity";
+const CC_MOUNT_PATH = SETTINGS.containerCredentials.mountPath;
 const MOUNT_PATH = "/var/run/secrets/eks.amazonaws.com/serviceaccount";
 
 interface Mount {
@@ -25,6 +30,9 @@ interface Spec {
   readonly volumes?: readonly { readonly name: string; readonly projected?: unknown }[] | null;
 }
 interface Pod {
+  readonly metadata?:
+    | { readonly labels?: Readonly<Record<string, string>> | undefined }
+    | undefined;
   readonly spec: Spec;
 }
 
@@ -44,11 +52,13 @@ function recordOf<T extends object>(model: {
   return withAnyFields(fc.record(model, { requiredKeys: [] })) as fc.Arbitrary<T>;
 }
 
-const VOLUME_NAMES = ["aws-iam-token", "data", "kube-api-access"];
+const VOLUME_NAMES = ["aws-iam-token", "eks-pod-identity-token", "data", "kube-api-access"];
 const variable = fc.record({
   name: fc.constantFrom(
     "AWS_ROLE_ARN",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
     "AWS_STS_REGIONAL_ENDPOINTS",
@@ -58,7 +68,14 @@ const variable = fc.record({
 });
 const mount = fc.record({
   name: fc.constantFrom(...VOLUME_NAMES),
-  mountPath: fc.constantFrom(MOUNT_PATH, `${MOUNT_PATH}/`, `${MOUNT_PATH}/token`, "/data", "/"),
+  mountPath: fc.constantFrom(
+    MOUNT_PATH,
+    `${MOUNT_PATH}/`,
+    `${MOUNT_PATH}/token`,
+    CC_MOUNT_PATH,
+    "/data",
+    "/",
+  ),
   subPath: fc.constantFrom("", "", "token"),
 });
 function containerNamed(prefix: string): fc.Arbitrary<Container> {
@@ -79,6 +96,18 @@ const volume = fc
       { emptyDir: {} },
       { projected: { sources: [{ serviceAccountToken: token }] } },
       { projected: { sources: [{ serviceAccountToken: { ...token, audience: "" } }] } },
+      {
+        projected: {
+          sources: [
+            {
+              serviceAccountToken: {
+                audience: "pods.eks.amazonaws.com",
+                path: "eks-pod-identity-token",
+              },
+            },
+          ],
+        },
+      },
       { projected: null },
     ),
   )
@@ -92,9 +121,17 @@ const spec = fc
     }),
   )
   .map(([containers, rest]) => ({ ...rest, containers }));
-const pods: fc.Arbitrary<Pod> = withAnyFields(fc.record({ spec }));
+const labels = fc.dictionary(
+  fc.constantFrom("app", LABEL, "a.b/c~d"),
+  fc.constantFrom("enabled", "web"),
+);
+const metadata = recordOf<NonNullable<Pod["metadata"]>>({ labels });
+const pods: fc.Arbitrary<Pod> = withAnyFields(
+  fc.record({ spec, metadata: fc.option(metadata, { nil: undefined }) }),
+);
 
 const inputs = fc.record({
+  method: fc.constantFrom("web-identity", "container-credentials"),
   pod: pods,
   region: fc.constantFrom("", "eu-west-1"),
   regionalSts: fc.boolean(),
@@ -102,16 +139,26 @@ const inputs = fc.record({
 });
 type Input = typeof inputs extends fc.Arbitrary<infer T> ? T : never;
 
-function inject({ pod, region, regionalSts, skipped }: Input): Injection {
-  return injectionOf(parsePod(pod).spec ?? {}, {
-    identity: {
-      roleArn: "arn:aws:iam::111122223333:role/s3-reader",
-      audience: token.audience,
-      expirationSeconds: 86_400,
-      regionalSts,
-    },
-    settings: { region, tokenMountPath: MOUNT_PATH },
-    skipped: new Set(skipped),
+function inject({ method, pod, region, regionalSts, skipped }: Input): Injection {
+  const claims = { expirationSeconds: 86_400, regionalSts };
+  return injectionOf(parsePod(pod), {
+    identity:
+      method === "web-identity"
+        ? {
+            ...claims,
+            method: "web-identity",
+            source: "service-account",
+            audience: token.audience,
+            roleArn: "arn:aws:iam::111122223333:role/s3-reader",
+          }
+        : {
+            ...claims,
+            method: "container-credentials",
+            source: "container-credentials",
+            audience: "pods.eks.amazonaws.com",
+          },
+    settings: { ...SETTINGS, region },
+    isSelected: ({ name }) => !skipped.includes(name ?? ""),
   });
 }
 
@@ -161,7 +208,17 @@ describe("injectionOf, whatever the pod", () => {
 
   it("keeps all fields, known and unknown", () => {
     holds(({ pod }, after) => {
-      assert.deepEqual(without(after, "spec"), without(pod, "spec"));
+      assert.deepEqual(without(after, "spec", "metadata"), without(pod, "spec", "metadata"));
+      assert.deepEqual(
+        without(after.metadata ?? {}, "labels"),
+        without(pod.metadata ?? {}, "labels"),
+      );
+      assert.deepEqual(
+        without(after.metadata?.labels ?? {}, LABEL),
+        without(pod.metadata?.labels ?? {}, LABEL),
+      );
+      const label = pod.metadata?.labels?.[LABEL];
+      if (label !== undefined) assert.equal(after.metadata?.labels?.[LABEL], label);
       const lists = ["containers", "initContainers", "volumes"];
       assert.deepEqual(without(after.spec, ...lists), without(pod.spec, ...lists));
       for (const [before, now] of pairsOf(pod, after)) {
@@ -205,21 +262,35 @@ describe("injectionOf, whatever the pod", () => {
     });
   });
 
-  it("points the SDK only at a file that is a token for STS", () => {
-    holds(({ pod }, after) => {
+  it("points the SDK only at a file that is a token for the one who asks", () => {
+    holds(({ method, pod }, after) => {
+      const isWeb = method === "web-identity";
+      const [variable, audience] = isWeb
+        ? ["AWS_WEB_IDENTITY_TOKEN_FILE", "sts.amazonaws.com"]
+        : ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "pods.eks.amazonaws.com"];
       for (const [before, { env, volumeMounts }] of pairsOf(pod, after)) {
         const added = env?.slice(before.env?.length ?? 0) ?? [];
-        const file = added.find(({ name }) => name === "AWS_WEB_IDENTITY_TOKEN_FILE")?.value;
+        const file = added.find(({ name }) => name === variable)?.value;
         if (file === undefined) continue;
         const at = (volumeMounts ?? []).filter(({ mountPath }) =>
-          [file, file.replace(/\/token$/, "")].includes(mountPath.replace(/\/$/, "")),
+          [file, file.replace(/\/[^/]+$/, "")].includes(mountPath.replace(/\/$/, "")),
         );
         const [serving] = at;
         assert.ok(serving !== undefined && at.length === 1, `one mount serves ${file}`);
         assert.ok(!serving.subPath);
         const source = after.spec.volumes?.find(({ name }) => name === serving.name);
         assert.ok(source !== undefined);
-        assert.match(JSON.stringify(source.projected), /"audience":"sts.amazonaws.com"/);
+        assert.ok(JSON.stringify(source.projected).includes(`"audience":"${audience}"`));
+      }
+    });
+  });
+
+  it("gives only the variables of one method", () => {
+    holds(({ method, pod }, after) => {
+      const other = method === "web-identity" ? /AWS_CONTAINER_/ : /AWS_ROLE_ARN|AWS_WEB_IDENTITY_/;
+      for (const [before, { env }] of pairsOf(pod, after)) {
+        const added = env?.slice(before.env?.length ?? 0) ?? [];
+        assert.ok(added.every(({ name }) => !other.test(name)));
       }
     });
   });

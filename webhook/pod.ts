@@ -27,6 +27,24 @@ const Volume = z.looseObject({
     })
     .nullish(),
 });
+const NodeSelectorRequirement = z.looseObject({
+  key: text,
+  operator: text,
+  values: z.array(text).nullish(),
+});
+const Affinity = z.looseObject({
+  nodeAffinity: z
+    .looseObject({
+      requiredDuringSchedulingIgnoredDuringExecution: z
+        .looseObject({
+          nodeSelectorTerms: z
+            .array(z.looseObject({ matchExpressions: z.array(NodeSelectorRequirement).nullish() }))
+            .nullish(),
+        })
+        .nullish(),
+    })
+    .nullish(),
+});
 const Pod = z.looseObject({
   metadata: z
     .looseObject({
@@ -34,6 +52,7 @@ const Pod = z.looseObject({
       generateName: text,
       namespace: text,
       annotations: z.record(z.string(), text).nullish(),
+      labels: z.record(z.string(), text).nullish(),
     })
     .nullish(),
   spec: z
@@ -45,6 +64,7 @@ const Pod = z.looseObject({
       volumes: z.array(Volume).nullish(),
       nodeSelector: z.record(z.string(), text).nullish(),
       os: z.looseObject({ name: text }).nullish(),
+      affinity: Affinity.nullish(),
     })
     .nullish(),
 });

@@ -112,6 +112,7 @@ describe("parseReview", () => {
 
 const nothing: Mutation = {
   reason: "no-role-arn",
+  identity: undefined,
   roleArn: undefined,
   operations: [],
   warnings: [],
@@ -141,6 +142,7 @@ describe("answerOf", () => {
     const operations = [{ op: "add", path: "/spec/volumes", value: ["ä"] }] as const;
     const answer = answerOf(podReviewOf({ ...typeMeta, request }), {
       reason: "injected",
+      identity: undefined,
       roleArn: "arn:aws:iam::111122223333:role/r",
       operations,
       warnings: ["Look"],

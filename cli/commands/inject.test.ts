@@ -483,7 +483,8 @@ spec:
     let compared = 0;
     for (const file of await readdir(fixtures)) {
       const fixture = parse(await readFile(new URL(file, fixtures), "utf8"));
-      if (typeof fixture.serviceAccount === "string") continue;
+      // Files know nothing of the webhook's other configuration.
+      if (typeof fixture.serviceAccount === "string" || fixture.association) continue;
       const meta = { name: "default", annotations: fixture.serviceAccount };
       const owner = { apiVersion: "v1", kind: "ServiceAccount", metadata: meta };
       const object = { apiVersion: "v1", kind: "Pod", ...fixture.pod };

@@ -9,7 +9,7 @@ import {
   type Node,
   type ToStringOptions,
 } from "yaml";
-import { applyOperations } from "../../webhook/apply-operations.ts";
+import { applyOperations, keysOf } from "../../webhook/apply-operations.ts";
 import type { AddOperation } from "../../webhook/patch.ts";
 import { KUBECTL_YAML } from "./kubectl-yaml.ts";
 import type { Manifest } from "./manifest-stream.ts";
@@ -60,7 +60,7 @@ function withWholeNumbers(_key: string, value: unknown): unknown {
 }
 
 function addTo(document: Document, content: unknown, { path, value }: AddOperation): void {
-  const keys = path.slice(1).split("/");
+  const keys = [...keysOf(path)];
   const last = keys.pop() ?? "";
   let node: unknown = document.contents;
   let shown = content;
