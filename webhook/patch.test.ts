@@ -265,12 +265,12 @@ describe("injectionOf, whatever the pod", () => {
   it("points the SDK only at a file that is a token for the one who asks", () => {
     holds(({ method, pod }, after) => {
       const isWeb = method === "web-identity";
-      const [variable, audience] = isWeb
+      const [fileVariable, audience] = isWeb
         ? ["AWS_WEB_IDENTITY_TOKEN_FILE", "sts.amazonaws.com"]
         : ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "pods.eks.amazonaws.com"];
       for (const [before, { env, volumeMounts }] of pairsOf(pod, after)) {
         const added = env?.slice(before.env?.length ?? 0) ?? [];
-        const file = added.find(({ name }) => name === variable)?.value;
+        const file = added.find(({ name }) => name === fileVariable)?.value;
         if (file === undefined) continue;
         const at = (volumeMounts ?? []).filter(({ mountPath }) =>
           [file, file.replace(/\/[^/]+$/, "")].includes(mountPath.replace(/\/$/, "")),
