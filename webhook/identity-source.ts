@@ -1,7 +1,11 @@
 import type { Annotations } from "./pod.ts";
 
 /** Where the identity of a pod was found, in the order of precedence. */
-export type IdentitySource = "container-credentials" | "service-account" | "config-map";
+export type IdentitySource =
+  | "container-credentials"
+  | "service-account"
+  | "config-map"
+  | "namespace";
 
 /** What one entry of the ConfigMap gives a ServiceAccount. */
 export interface ConfigMapEntry {
@@ -31,21 +35,24 @@ export const NO_ASSOCIATION: Association = Object.freeze({
 
 /**
  * Decides which source a pod's identity comes from, as AWS's webhook does: container credentials
- * over the ServiceAccount's annotation over the ConfigMap's exact entry over its globs. An empty
- * annotation is as good as none.
+ * over the ServiceAccount's annotation over the ConfigMap's exact entry over its globs; and last,
+ * what AWS's does not have, the namespace's default. An empty annotation is as good as none.
  */
 export function identitySourceOf(
   {
     serviceAccount,
     association,
+    defaultRole,
   }: {
     readonly serviceAccount: Annotations;
     readonly association: Association;
+    /** The namespace's. */
+    readonly defaultRole?: string | undefined;
   },
   annotationPrefix: string,
 ): IdentitySource | undefined {
   if (association.containerCredentials) return "container-credentials";
   if (serviceAccount[`${annotationPrefix}/role-arn`]) return "service-account";
   if (association.configMap?.roleArn) return "config-map";
-  return undefined;
+  return defaultRole ? "namespace" : undefined;
 }

@@ -1,9 +1,16 @@
 import { parseRoleArn } from "../lib/arn.ts";
 import { parseGoBoolean, parseGoInteger } from "../lib/go-values.ts";
 import { composeRoleArn, type RoleAccount } from "./compose-role-arn.ts";
-import { identitySourceOf, type Association, type IdentitySource } from "./identity-source.ts";
+import {
+  identitySourceOf,
+  type Association,
+  type ConfigMapEntry,
+  type IdentitySource,
+} from "./identity-source.ts";
+import { POLICY_KEYS } from "./namespace-policy.ts";
 import type { Annotations } from "./pod.ts";
 import { quoted } from "./quoted.ts";
+import { ROLE_ARN_SHAPE, roleArnProblem } from "./role-arn-problem.ts";
 
 interface TokenClaims {
   readonly source: IdentitySource;
@@ -38,11 +45,15 @@ export interface IdentityDefaults {
   readonly regionalSts: boolean;
   /** Account of role names that are no ARN; undefined when only ARNs are expected. */
   readonly roleAccount: RoleAccount | undefined;
+  /** Role where nothing else gives one, as the namespace's annotation says it. */
+  readonly defaultRole?: string | undefined;
 }
 
 export interface IdentityDecision {
   /** Undefined when nobody asks for one. */
   readonly identity: Identity | undefined;
+  /** What to do about a role that is no ARN, also when it is used as it is; undefined otherwise. */
+  readonly roleProblem: string | undefined;
   /** A sentence for each value that is not used as it was written. */
   readonly warnings: readonly string[];
 }
@@ -54,8 +65,6 @@ export const MAX_TOKEN_EXPIRATION_SECONDS = 2 ** 32;
 /** Of container credentials that nobody gave another life: AWS's webhook spreads them over 2 hours. */
 const JITTERED_SECONDS = 86_400;
 const JITTER_SECONDS = 7200;
-
-const ROLE_ARN_SHAPE = "arn:aws:iam::ACCOUNT:role/NAME";
 
 /**
  * Decides which identity a pod gets. Its source is {@link identitySourceOf}'s; then
@@ -86,28 +95,25 @@ export function identityOf({
   readonly random: number;
 }): IdentityDecision {
   const keys = keysOf(defaults.annotationPrefix);
-  const source = identitySourceOf({ serviceAccount, association }, defaults.annotationPrefix);
+  const { defaultRole } = defaults;
+  const sources = { serviceAccount, association, defaultRole };
+  const source = identitySourceOf(sources, defaults.annotationPrefix);
   const warnings: string[] = [];
+  let emptyRole: string | undefined;
   if (serviceAccount[keys.roleArn] === "") {
-    warnings.push(`ServiceAccount annotation ${keys.roleArn} is empty: expected ${ROLE_ARN_SHAPE}`);
+    const subject = subjectOf(keys.roleArn);
+    warnings.push(`${subject} is empty: expected ${ROLE_ARN_SHAPE}`);
+    emptyRole = `${subject} is empty: write ${ROLE_ARN_SHAPE}`;
   }
-  if (source === undefined) return { identity: undefined, warnings };
+  if (source === undefined) return { identity: undefined, roleProblem: emptyRole, warnings };
 
-  const entry = source === "service-account" ? undefined : association.configMap;
+  const entry =
+    source === "service-account" || source === "namespace" ? undefined : association.configMap;
   const annotations = source === "config-map" ? {} : serviceAccount;
-  const role =
+  const { role, roleProblem } =
     source === "container-credentials"
-      ? undefined
-      : roleArnOf(
-          entry === undefined
-            ? { written: annotations[keys.roleArn], subject: subjectOf(keys.roleArn) }
-            : {
-                written: entry.roleArn,
-                subject: `RoleARN of ConfigMap entry ${quoted(entry.key)}`,
-              },
-          defaults,
-          warnings,
-        );
+      ? { role: undefined, roleProblem: undefined }
+      : roleArnOf(writtenRole(source, { annotations, entry, keys, defaults }), defaults, warnings);
   const audience =
     role === undefined
       ? defaults.containerCredentialsAudience
@@ -129,7 +135,7 @@ export function identityOf({
     role === undefined
       ? { ...claims, method: "container-credentials" }
       : { ...claims, method: "web-identity", roleArn: role };
-  return { identity, warnings };
+  return { identity, roleProblem, warnings };
 }
 
 interface AnnotationKeys {
@@ -152,22 +158,55 @@ function subjectOf(key: string): string {
   return `ServiceAccount annotation ${key}`;
 }
 
+interface WrittenRole {
+  readonly written: string;
+  /** Where it is written. */
+  readonly subject: string;
+}
+
+function writtenRole(
+  source: Exclude<IdentitySource, "container-credentials">,
+  {
+    annotations,
+    entry,
+    keys,
+    defaults,
+  }: {
+    readonly annotations: Annotations;
+    readonly entry: ConfigMapEntry | undefined;
+    readonly keys: AnnotationKeys;
+    readonly defaults: IdentityDefaults;
+  },
+): WrittenRole {
+  if (source === "service-account") {
+    return { written: annotations[keys.roleArn] ?? "", subject: subjectOf(keys.roleArn) };
+  }
+  if (source === "config-map") {
+    const subject = `RoleARN of ConfigMap entry ${quoted(entry?.key)}`;
+    return { written: entry?.roleArn ?? "", subject };
+  }
+  const subject = `Namespace annotation ${POLICY_KEYS.defaultRole}`;
+  return { written: defaults.defaultRole ?? "", subject };
+}
+
 function roleArnOf(
-  { written, subject }: { readonly written: string | null | undefined; readonly subject: string },
+  { written, subject }: WrittenRole,
   { roleAccount }: IdentityDefaults,
   warnings: string[],
-): string {
-  const name = written ?? "";
-  let roleArn = name;
-  if (roleAccount !== undefined && !name.includes("arn:")) {
-    const composed = composeRoleArn(name, roleAccount);
-    roleArn = composed.roleArn;
-    if (composed.corrected) warnings.push(`${subject} ${quoted(name)} read as ${roleArn}`);
+): { readonly role: string; readonly roleProblem: string | undefined } {
+  let role = written;
+  if (roleAccount !== undefined && !written.includes("arn:")) {
+    const composed = composeRoleArn(written, roleAccount);
+    role = composed.roleArn;
+    if (composed.corrected) warnings.push(`${subject} ${quoted(written)} read as ${role}`);
   }
-  if (parseRoleArn(roleArn) === undefined) {
-    warnings.push(`${subject} ${quoted(name)} used as is: expected ${ROLE_ARN_SHAPE}`);
-  }
-  return roleArn;
+  if (parseRoleArn(role) !== undefined) return { role, roleProblem: undefined };
+  warnings.push(`${subject} ${quoted(written)} used as is: expected ${ROLE_ARN_SHAPE}`);
+  const { problem, wanted } = roleArnProblem(written) ?? {
+    problem: "is no role ARN",
+    wanted: ROLE_ARN_SHAPE,
+  };
+  return { role, roleProblem: `${subject} ${quoted(written)} ${problem}: write ${wanted}` };
 }
 
 function audienceOf(

@@ -8,7 +8,9 @@ import { applyOperations } from "./apply-operations.ts";
 import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "./config.ts";
 import { NO_ASSOCIATION, type Association } from "./identity-source.ts";
 import { mutationOf, type Mutation, type ServiceAccountState } from "./mutation.ts";
+import { parseNamespacePolicy } from "./namespace-policy.ts";
 import { parsePod, type Annotations } from "./pod.ts";
+import type { Tier } from "./tier.ts";
 
 interface Fixture {
   readonly flags?: readonly string[];
@@ -21,6 +23,10 @@ interface Fixture {
   readonly reason: string;
   readonly patch: readonly { readonly add: string; readonly value: unknown }[];
   readonly warnings?: readonly string[];
+  readonly tier?: Tier;
+  /** Annotations of the namespace. */
+  readonly namespace?: Annotations;
+  readonly denial?: string;
 }
 
 const reader = defineConfig(MUTATION_SETTINGS);
@@ -32,6 +38,8 @@ function mutate({
   association,
   random,
   pod,
+  tier,
+  namespace = {},
 }: Omit<Fixture, "reason" | "patch">): Mutation {
   const config = reader.parse(flags, {});
   return mutationOf({
@@ -43,6 +51,8 @@ function mutate({
     association: { ...NO_ASSOCIATION, ...association },
     settings: mutationSettingsOf(config, givenRoleAccount(config)),
     random,
+    tier,
+    policy: parseNamespacePolicy(namespace).policy,
   });
 }
 
@@ -66,6 +76,7 @@ describe("mutationOf, case by case", () => {
       );
       assert.deepEqual(mutation.warnings, fixture.warnings ?? []);
       assert.equal(mutation.reason, fixture.reason);
+      assert.equal(mutation.denial, fixture.denial);
       assert.deepEqual(fixture.pod, before, "the pod itself is not touched");
     });
 

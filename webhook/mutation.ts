@@ -1,20 +1,24 @@
+import { denialOf, notAllowedProblem, unknownProblem } from "./denial.ts";
 import { identityOf, type Identity, type IdentityDefaults } from "./identity.ts";
 import { NO_ASSOCIATION, type Association } from "./identity-source.ts";
+import { allowsRole, type NamespacePolicy } from "./namespace-policy.ts";
 import { injectionOf, type AddOperation, type InjectionSettings } from "./patch.ts";
 import type { Annotations, Pod } from "./pod.ts";
 import { skippedContainers } from "./skip-containers.ts";
+import type { Tier } from "./tier.ts";
 
 /** Everything that a mutation depends on beside the pod and its ServiceAccount. */
 export interface MutationSettings extends IdentityDefaults, InjectionSettings {}
 
-/** What is known of a pod's ServiceAccount: its annotations, or why there are none. */
+/** What is known of a pod's ServiceAccount and namespace: its annotations, or why nothing is. */
 export type ServiceAccountState =
   | { readonly status: "found"; readonly annotations: Annotations }
   | {
       readonly status:
         | "no-service-account"
         | "service-account-not-found"
-        | "service-account-unavailable";
+        | "service-account-unavailable"
+        | "namespace-unavailable";
     };
 
 /** Why a pod was changed or not, each with what it means. */
@@ -22,9 +26,12 @@ export const MUTATION_REASONS = {
   injected: "the identity was added",
   "all-containers-skipped": "the pod's annotation skips all containers",
   conflict: "a volume or a mount of the pod is in the way",
+  "namespace-unavailable": "its namespace could not be read",
   "no-role-arn": "its ServiceAccount has no role",
   "no-service-account": "it names no ServiceAccount",
   "nothing-to-add": "everything is there already",
+  "role-malformed": "its role is no ARN of a role",
+  "role-not-allowed": "the policy of its namespace does not allow the role",
   "service-account-not-found": "its ServiceAccount does not exist",
   "service-account-unavailable": "its ServiceAccount could not be read",
 } as const;
@@ -40,41 +47,79 @@ export interface Mutation {
   readonly operations: readonly AddOperation[];
   /** What the user should correct, one sentence each. */
   readonly warnings: readonly string[];
+  /** Why the pod is refused: what is wrong, where, and what to write instead. */
+  readonly denial?: string | undefined;
 }
 
-/** Decides what to add to a pod: the one decision behind the webhook and the command line. */
-export function mutationOf({
-  pod,
-  serviceAccount,
-  association = NO_ASSOCIATION,
-  settings,
-  random = 0,
-}: {
+export interface MutationInputs {
   readonly pod: Pod;
   readonly serviceAccount: ServiceAccountState;
   readonly association?: Association | undefined;
   readonly settings: MutationSettings;
+  /** `enabled` when absent. */
+  readonly tier?: Tier | undefined;
+  /** What the namespace says; nothing when absent. */
+  readonly policy?: NamespacePolicy | undefined;
   /** In [0, 1), for the jitter of container credentials. */
   readonly random?: number | undefined;
-}): Mutation {
+}
+
+/**
+ * Decides what to add to a pod: the one decision behind the webhook and the command line.
+ *
+ * A pod that should have an identity and cannot get it, or not in every container, is refused in the
+ * tier `required`; in `enabled` it gets what is possible, with warnings. A role that the namespace's
+ * policy does not allow is never injected.
+ */
+export function mutationOf(inputs: MutationInputs): Mutation {
+  const { pod, serviceAccount, tier = "enabled" } = inputs;
+  const { status } = serviceAccount;
+  const isUnknown = status !== "found" && status !== "no-service-account";
+  if (isUnknown && (tier === "required" || status === "namespace-unavailable")) {
+    const mutation = unchanged(status, [`Pod gets no AWS identity: ${MUTATION_REASONS[status]}`]);
+    return tier === "required" ? denied(mutation, unknownProblem(status, pod)) : mutation;
+  }
+  const { mutation, problem } = decide(inputs);
+  return tier === "required" && problem !== undefined ? denied(mutation, problem) : mutation;
+}
+
+interface Decision {
+  readonly mutation: Mutation;
+  /** Why a container that should have the identity does not get it, and what to do. */
+  readonly problem?: string;
+}
+
+function decide(inputs: MutationInputs): Decision {
+  const { pod, serviceAccount, association = NO_ASSOCIATION } = inputs;
+  const { tier = "enabled", policy = {}, random = 0 } = inputs;
+  const settings = settingsIn(policy, inputs.settings);
   const { status } = serviceAccount;
   const annotations = pod.metadata?.annotations ?? {};
-  const { identity, warnings } = identityOf({
+  const { identity, roleProblem, warnings } = identityOf({
     serviceAccount: status === "found" ? serviceAccount.annotations : {},
     pod: annotations,
     association,
     defaults: settings,
     random,
   });
+  if (tier === "required" && roleProblem !== undefined) {
+    return { mutation: unchanged("role-malformed", warnings), problem: roleProblem };
+  }
   if (identity === undefined) {
-    if (status === "found") return unchanged("no-role-arn", warnings);
-    // Kubernetes refuses a pod whose ServiceAccount is missing, so this one is hardly meant so.
-    const isMistake = status === "service-account-not-found";
-    const told = isMistake ? [`Pod gets no AWS identity: ${MUTATION_REASONS[status]}`] : [];
-    return unchanged(status, told);
+    if (status === "found") return { mutation: unchanged("no-role-arn", warnings) };
+    const told =
+      status === "no-service-account"
+        ? []
+        : [`Pod gets no AWS identity: ${MUTATION_REASONS[status]}`];
+    return { mutation: unchanged(status, told) };
   }
   const { spec } = pod;
   const roleArn = identity.method === "web-identity" ? identity.roleArn : undefined;
+  if (roleArn !== undefined && !allowsRole(policy, roleArn)) {
+    const problem = notAllowedProblem(roleArn, policy);
+    const told = [...warnings, `Pod gets no AWS identity: ${problem}`];
+    return { mutation: { ...unchanged("role-not-allowed", told), identity, roleArn }, problem };
+  }
   const skipped = skippedContainers(annotations, settings.annotationPrefix);
   const { operations, reachesContainer, conflicts } = injectionOf(pod, {
     identity,
@@ -87,14 +132,35 @@ export function mutationOf({
     operations,
     warnings: [...warnings, ...skipped.warnings, ...conflicts],
   };
-  if (reachesContainer) return { ...told, reason: "injected" };
-  if (conflicts.length > 0) return { ...told, reason: "conflict" };
+  if (conflicts.length > 0) {
+    const skipKey = `${settings.annotationPrefix}/skip-containers`;
+    const advice = `rename or remove it, or name the container in the annotation ${skipKey}`;
+    const reason = tier === "enabled" && reachesContainer ? "injected" : "conflict";
+    return { mutation: { ...told, reason }, problem: `${conflicts.join("; ")}: ${advice}` };
+  }
+  if (reachesContainer) return { mutation: { ...told, reason: "injected" } };
   const containers = [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])];
   const allSkipped =
     containers.length > 0 && containers.every(({ name }) => skipped.names.has(name ?? ""));
-  return { ...told, reason: allSkipped ? "all-containers-skipped" : "nothing-to-add" };
+  const reason = allSkipped ? "all-containers-skipped" : "nothing-to-add";
+  return { mutation: { ...told, reason } };
+}
+
+/** The settings as they hold in a namespace with this policy. */
+function settingsIn(policy: NamespacePolicy, settings: MutationSettings): MutationSettings {
+  return {
+    ...settings,
+    region: policy.defaultRegion ?? settings.region,
+    audience: policy.defaultAudience ?? settings.audience,
+    defaultRole: policy.defaultRoleArn,
+  };
 }
 
 function unchanged(reason: MutationReason, warnings: readonly string[]): Mutation {
   return { reason, identity: undefined, roleArn: undefined, operations: [], warnings };
+}
+
+/** The same decision, but the pod is refused; the sentence takes the place of the warnings. */
+function denied(mutation: Mutation, problem: string): Mutation {
+  return { ...mutation, operations: [], warnings: [], denial: denialOf(problem) };
 }

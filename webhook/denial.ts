@@ -1,0 +1,37 @@
+import { POLICY_KEYS, type NamespacePolicy } from "./namespace-policy.ts";
+import { serviceAccountNameOf, type Pod } from "./pod.ts";
+import { quoted } from "./quoted.ts";
+import { INJECTION_LABEL } from "./tier.ts";
+
+/** What a developer reads whose pod is refused: why it is refused at all, and what is wrong. */
+export function denialOf(problem: string): string {
+  return `Pod refused, since its namespace has ${INJECTION_LABEL}=required: ${problem}`;
+}
+
+/** What to do when nothing is known of the ServiceAccount, or of the namespace. */
+export function unknownProblem(
+  status: "service-account-not-found" | "service-account-unavailable" | "namespace-unavailable",
+  pod: Pod,
+): string {
+  const namespace = pod.metadata?.namespace;
+  const name = serviceAccountNameOf(pod) ?? "";
+  const account = `ServiceAccount ${quoted(namespace ? `${namespace}/${name}` : name)}`;
+  if (status === "service-account-not-found") {
+    return `${account} does not exist: create it, or name another in spec.serviceAccountName`;
+  }
+  const unread = status === "namespace-unavailable" ? "its namespace" : account;
+  return `${unread} could not be read: try again; the log of the webhook says why`;
+}
+
+/** As many globs as a sentence bears. */
+const SHOWN_ROLES = 3;
+
+/** What to do about a role that the policy of the namespace does not allow. */
+export function notAllowedProblem(roleArn: string, { allowedRoles = [] }: NamespacePolicy): string {
+  const shown = allowedRoles.slice(0, SHOWN_ROLES).join(", ");
+  const more = allowedRoles.length > SHOWN_ROLES ? ", ..." : "";
+  const rule = `role ${roleArn} is not in the namespace's ${POLICY_KEYS.allowedRoles}`;
+  return shown === ""
+    ? `${rule}, which allows none: have it added there`
+    : `${rule}: use one of ${shown}${more}, or have it added there`;
+}
