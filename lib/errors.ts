@@ -1,6 +1,7 @@
 /** Every code this project puts on an error; tests and metrics match on these, never on messages. */
 export type ErrorCode =
   | "ANNOTATION_INVALID"
+  | "ASSOCIATION_INVALID"
   | "BODY_INVALID"
   | "CERTIFICATE_INVALID"
   | "CONFIG_INVALID"

@@ -16,7 +16,7 @@ const MAX_READS = 5;
  * that files that belong together are not mixed with those from before a swap.
  *
  * @returns the contents at the start.
- * @throws the error of the first read.
+ * @throws the error of the first read, unless there is a `fallback`.
  */
 export async function watchFiles(
   paths: readonly string[],
@@ -27,6 +27,7 @@ export async function watchFiles(
     onChange,
     onError,
     read = (path) => readFile(path, "utf8"),
+    fallback,
   }: {
     readonly clock: Clock;
     readonly pollMs: number;
@@ -36,15 +37,22 @@ export async function watchFiles(
     readonly onError: (err: unknown) => void;
     /** Reads the text of one file. */
     readonly read?: ((path: string) => Promise<string>) | undefined;
+    /** What to start with when the first read fails, which is then told instead of thrown. */
+    readonly fallback?: FileContents | undefined;
   },
 ): Promise<FileContents> {
-  const initial = await readSettled();
+  let lastProblem: string | undefined;
+  const initial = await readSettled().catch((err: unknown) => {
+    if (fallback === undefined) throw err;
+    lastProblem = String(err);
+    onError(err);
+    return fallback;
+  });
   void poll();
   return initial;
 
   async function poll(): Promise<void> {
     let last = initial;
-    let lastProblem: string | undefined;
     for (;;) {
       await clock.sleep(pollMs, signal);
       if (signal.aborted) return;

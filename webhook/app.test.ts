@@ -12,6 +12,7 @@ import { listen } from "../lib/http.ts";
 import type { KeyPair } from "../lib/server-certificate.ts";
 import { BODY_LIMIT_BYTES, createApp, type AppDeps } from "./app.ts";
 import { mutationSettingsOf, webhookConfig } from "./config.ts";
+import { NO_ASSOCIATION } from "./identity-source.ts";
 import { createMetrics } from "./metrics.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
@@ -65,6 +66,8 @@ async function serve(deps: Partial<AppDeps> = {}): Promise<Served> {
       status: "found",
       annotations: { "eks.amazonaws.com/role-arn": ROLE_ARN },
     }),
+    associationOf: async () => NO_ASSOCIATION,
+    random: () => 0,
     notReadyBecause: () => undefined,
     log,
     metrics: createMetrics(registry),
@@ -311,6 +314,7 @@ describe("POST /mutate", () => {
       namespace: "team",
       pod: "app-",
       serviceAccount: "app",
+      source: "service-account",
       roleArn: ROLE_ARN,
       decision: "mutated",
       reason: "injected",

@@ -2,6 +2,7 @@ import express, { type ErrorRequestHandler, type Express, type Response } from "
 import { AppError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Outcome, OutcomeReason, WebhookMetrics } from "./metrics.ts";
+import { NO_ASSOCIATION, type Association } from "./identity-source.ts";
 import { mutationOf, type MutationSettings, type ServiceAccountState } from "./mutation.ts";
 import { serviceAccountNameOf } from "./pod.ts";
 import { readBody } from "./request-body.ts";
@@ -11,6 +12,10 @@ import { answerOf, parseReview, type ReviewAnswer } from "./review.ts";
 export interface AppDeps {
   readonly settings: MutationSettings;
   readonly stateOf: (namespace: string, name: string) => Promise<ServiceAccountState>;
+  /** What the configuration says of a ServiceAccount beside its own annotations. */
+  readonly associationOf: (namespace: string, name: string) => Promise<Association>;
+  /** A number in [0, 1). */
+  readonly random: () => number;
   /** Why the server should get no traffic; undefined when it should. */
   readonly notReadyBecause: () => string | undefined;
   readonly log: Pick<Logger, "info" | "error">;
@@ -70,7 +75,12 @@ interface Reviewed {
   readonly facts: object;
 }
 
-async function review(body: string, { settings, stateOf }: AppDeps): Promise<Reviewed> {
+const NO_SERVICE_ACCOUNT: ServiceAccountState = { status: "no-service-account" };
+
+async function review(
+  body: string,
+  { settings, stateOf, associationOf, random }: AppDeps,
+): Promise<Reviewed> {
   const parsed = parseReview(body);
   if (parsed.status === "answered") {
     const { answer, reason } = parsed;
@@ -81,10 +91,12 @@ async function review(body: string, { settings, stateOf }: AppDeps): Promise<Rev
   const { uid, namespace, pod } = parsed.review;
   const { metadata } = pod;
   const name = serviceAccountNameOf(pod);
-  const serviceAccount: ServiceAccountState =
-    name === undefined ? { status: "no-service-account" } : await stateOf(namespace, name);
-  const mutation = mutationOf({ pod, serviceAccount, settings });
-  const { reason, roleArn, operations, warnings } = mutation;
+  const [serviceAccount, association] =
+    name === undefined
+      ? [NO_SERVICE_ACCOUNT, NO_ASSOCIATION]
+      : await Promise.all([stateOf(namespace, name), associationOf(namespace, name)]);
+  const mutation = mutationOf({ pod, serviceAccount, association, settings, random: random() });
+  const { reason, identity, roleArn, operations, warnings } = mutation;
   return {
     answer: answerOf(parsed.review, mutation),
     reason,
@@ -95,6 +107,7 @@ async function review(body: string, { settings, stateOf }: AppDeps): Promise<Rev
       // A pod of a controller has no name yet, only what it will start with.
       pod: metadata?.name || metadata?.generateName,
       serviceAccount: name,
+      source: identity?.source,
       roleArn,
       ops: operations.length,
       ...(warnings.length > 0 ? { warnings } : {}),

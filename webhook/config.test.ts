@@ -63,6 +63,8 @@ describe("webhookConfig", () => {
       lookupGraceMs: 1000,
       drainSeconds: 10,
       logLevel: "info",
+      watchConfigMap: false,
+      containerCredentialsFile: "",
       annotationPrefix: "eks.amazonaws.com",
       tokenAudience: "sts.amazonaws.com",
       tokenMountPath: "/var/run/secrets/eks.amazonaws.com/serviceaccount",

@@ -213,6 +213,22 @@ function certificateFilesOnly(inCluster: Setting<boolean>): Setting<boolean> {
 
 /** Flags of AWS's webhook for what this one does in another way. */
 const IDLE_FLAGS = ["--tls-secret <name>", "--resync-period <duration>"] as const;
+/** Where identities come from beside the annotations of ServiceAccounts. */
+const ASSOCIATION_SETTINGS = {
+  watchConfigMap: toggle(
+    "watch-config-map",
+    false,
+    "Also takes roles from the ConfigMap pod-identity-webhook of --namespace",
+  ),
+  containerCredentialsFile: value(
+    "watch-container-credentials-config",
+    z
+      .string()
+      .regex(/^(\/.*)?$/, "expected an absolute path")
+      .default(""),
+    "JSON file of the ServiceAccounts that get container credentials; empty for none",
+  ),
+} as const;
 
 const SERVER_SETTINGS = {
   host: value("host", optional, "Address to listen on; all interfaces when empty"),
@@ -277,6 +293,7 @@ const SERVER_SETTINGS = {
   logLevel: value("log-level", z.enum(LOG_LEVELS).default("info"), LOG_LEVELS.join(", ")),
   klogFlags: ignored(KLOG_FLAGS),
   idleFlags: ignored(IDLE_FLAGS),
+  ...ASSOCIATION_SETTINGS,
 } as const;
 
 /** Flags of the server alone, which do not matter to the mutation, as commander writes them. */

@@ -17,7 +17,10 @@ import {
   type WebhookConfig,
 } from "./config.ts";
 import { readInstanceAccount } from "./instance-identity.ts";
-import { createMetrics } from "./metrics.ts";
+import { createAssociations } from "./associations.ts";
+import { watchConfigMap } from "./config-map-watch.ts";
+import { watchContainerCredentials } from "./container-credentials-file.ts";
+import { createMetrics, type ConfigSource } from "./metrics.ts";
 import { serviceAccountKeeper, ServiceAccounts } from "./service-accounts.ts";
 
 export interface RunningWebhook extends AsyncDisposable {
@@ -100,13 +103,46 @@ export async function startWebhook(
     onLiveRead: (result) => metrics.liveReads.inc({ result }),
   });
 
+  const badConfig = (source: ConfigSource) => (err: unknown) => {
+    metrics.configErrors.inc({ source });
+    log.error({ source, err }, "Cannot use a configuration, keeping the last good one");
+  };
+  const containerCredentials =
+    config.containerCredentialsFile === ""
+      ? undefined
+      : await watchContainerCredentials(config.containerCredentialsFile, {
+          clock,
+          log,
+          signal: stop.signal,
+          onBad: badConfig("container-credentials"),
+        });
+  const configMap = config.watchConfigMap
+    ? stack.use(
+        watchConfigMap({
+          connection,
+          namespace: config.namespace,
+          clock,
+          log,
+          onBad: badConfig("config-map"),
+        }),
+      )
+    : undefined;
+
   let draining = false;
   const app = createApp({
     settings,
     stateOf: (namespace, name) => serviceAccounts.stateOf(namespace, name),
+    associationOf: createAssociations({
+      containerCredentials,
+      configMap,
+      waitMs: config.lookupGraceMs,
+      clock,
+    }),
+    random: Math.random,
     notReadyBecause: () => {
       if (draining) return "draining";
-      return cache.synced ? undefined : "ServiceAccounts are not listed yet";
+      if (!cache.synced) return "ServiceAccounts are not listed yet";
+      return configMap?.synced === false ? "the ConfigMap is not read yet" : undefined;
     },
     log,
     metrics,
@@ -138,11 +174,14 @@ export async function startWebhook(
   const { port } = server;
   const metricsPort = metricsServer.port;
   log.info({ port, metricsPort }, "Listening");
+  const whenReady = allSynced([cache, ...(configMap === undefined ? [] : [configMap])]);
+  // Nobody has to wait for it.
+  whenReady.catch(() => {});
   const running = stack.move();
   return {
     port,
     metricsPort,
-    whenReady: cache.whenSynced,
+    whenReady,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
@@ -157,6 +196,12 @@ async function roleAccountOf(
   if (given !== undefined) return given;
   const found = await readInstanceAccount(env, METADATA_TIMEOUT_MS);
   return config.partition === "" ? found : { ...found, partition: config.partition };
+}
+
+async function allSynced(
+  watches: readonly { readonly whenSynced: Promise<void> }[],
+): Promise<void> {
+  await Promise.all(watches.map(({ whenSynced }) => whenSynced));
 }
 
 function createMetricsApp(registry: Registry, refresh: () => void): Express {

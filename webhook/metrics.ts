@@ -7,6 +7,9 @@ export type Outcome = "mutated" | "unchanged" | "refused";
 /** Why; beside the reasons of an answer, those of a request that is none. */
 export type OutcomeReason = ReviewReason | "unreadable-request" | "internal-error";
 
+/** Configuration beside flags and annotations that others write. */
+export type ConfigSource = "config-map" | "container-credentials";
+
 export interface WebhookMetrics {
   readonly reviews: Pick<Counter<"outcome" | "reason">, "inc"> & {
     inc(labels: { outcome: Outcome; reason: OutcomeReason }): void;
@@ -14,6 +17,9 @@ export interface WebhookMetrics {
   readonly reviewSeconds: Pick<Histogram, "observe">;
   readonly liveReads: Pick<Counter<"result">, "inc"> & {
     inc(labels: { result: LiveReadResult }): void;
+  };
+  readonly configErrors: Pick<Counter<"source">, "inc"> & {
+    inc(labels: { source: ConfigSource }): void;
   };
   readonly cachedServiceAccounts: Pick<Gauge, "set">;
   readonly cacheStaleSeconds: Pick<Gauge, "set">;
@@ -45,6 +51,12 @@ export function createMetrics(registry: Registry): WebhookMetrics {
       name: "irsa_webhook_service_account_live_reads_total",
       help: "ServiceAccounts read from the API server because the cache had no role for them",
       labelNames: ["result"],
+      registers,
+    }),
+    configErrors: new Counter({
+      name: "irsa_webhook_config_errors_total",
+      help: "Contents of a configuration that could not be used, so that the last good one stayed",
+      labelNames: ["source"],
       registers,
     }),
     cachedServiceAccounts: new Gauge({

@@ -7,9 +7,9 @@ const LIMIT_MS = 30_000;
  *
  * @throws Error when it has not come about within a limit that only a broken program reaches.
  */
-export async function until(what: string, holds: () => boolean): Promise<void> {
+export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   const limit = performance.now() + LIMIT_MS;
-  while (!holds()) {
+  while (!(await holds())) {
     if (performance.now() > limit) throw new Error(`Waited in vain until ${what}`);
     await nextTurn();
   }
