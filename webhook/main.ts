@@ -98,7 +98,6 @@ export async function startWebhook(
     connection,
     annotationPrefix: config.annotationPrefix,
     lookupGraceMs: config.lookupGraceMs,
-    clock,
     log,
     onLiveRead: (result) => metrics.liveReads.inc({ result }),
   });

@@ -1,10 +1,9 @@
 import { AppError } from "../lib/errors.ts";
-import type { Clock } from "../lib/clock.ts";
+import { FreshFlight } from "../lib/fresh-flight.ts";
 import type { KubeConnection } from "../lib/kube/connection.ts";
 import { KubeObject } from "../lib/kube/kube-object.ts";
 import { metadataOnly } from "../lib/kube/metadata-only.ts";
 import type { Logger } from "../lib/log.ts";
-import { SingleFlight } from "../lib/single-flight.ts";
 import type { ServiceAccountState } from "./mutation.ts";
 import type { Annotations } from "./pod.ts";
 
@@ -45,34 +44,24 @@ export interface ServiceAccountsDeps {
   readonly annotationPrefix: string;
   /** Longest wait for a live read; 0 never reads live. */
   readonly lookupGraceMs: number;
-  readonly clock: Pick<Clock, "now">;
   readonly log: Pick<Logger, "warn">;
   readonly onLiveRead: (result: LiveReadResult) => void;
 }
-
-interface Reread {
-  readonly atMs: number;
-  /** Shared by all who ask meanwhile; undefined when there is nothing newer to be had. */
-  readonly account: Promise<KnownServiceAccount | undefined>;
-}
-
-/** A ServiceAccount cached without a role is read live at most this often. */
-export const REREAD_MS = 5000;
 
 /** Kubernetes, "DNS subdomain names"; anything else names nothing, and has no place in a URL. */
 const OBJECT_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/;
 
 /**
- * What is known of ServiceAccounts: from the cache when it shows a role, and live where the cache
- * may be behind, for a pod is often created directly after its ServiceAccount or its annotation.
- * A failed read is never remembered in place of an answer.
+ * What is known of ServiceAccounts: from the cache when it shows a role, and live when it does not,
+ * for a pod is often created directly after its ServiceAccount or its annotation, and the watch may
+ * be behind. Nothing that was read is remembered: a pod's answer rests on a read that began after
+ * its review came. Pods of one ServiceAccount that come together share reads, so that there are
+ * never more than two of one ServiceAccount under way, and never more than reviews.
  */
 export class ServiceAccounts {
   readonly #deps: ServiceAccountsDeps;
   readonly #keep: (object: KubeObject) => KnownServiceAccount;
-  readonly #reads = new SingleFlight<KnownServiceAccount | undefined>();
-  /** Live readings of those cached without a role, oldest first, none older than REREAD_MS. */
-  readonly #rereads = new Map<string, Reread>();
+  readonly #reads = new FreshFlight<KnownServiceAccount | undefined>();
 
   constructor(deps: ServiceAccountsDeps) {
     this.#deps = deps;
@@ -97,33 +86,20 @@ export class ServiceAccounts {
     }
   }
 
-  /** The live reading of a ServiceAccount cached without a role, when it is due or still newer. */
+  /** The live reading of a ServiceAccount cached without a role, unless the cache is newer. */
   async #newerOf(
-    cached: KnownServiceAccount,
+    before: KnownServiceAccount,
     namespace: string,
     name: string,
   ): Promise<KnownServiceAccount> {
-    const { clock, log } = this.#deps;
-    const key = `${namespace}/${name}`;
-    this.#forgetOld(clock.now());
-    let reread = this.#rereads.get(key);
-    if (reread === undefined) {
-      const account = this.#read(namespace, name).catch((err: unknown) => {
-        log.warn({ namespace, serviceAccount: name, err }, "Cannot re-read a ServiceAccount");
-        return undefined;
-      });
-      reread = { atMs: clock.now(), account };
-      this.#rereads.set(key, reread);
-    }
-    const live = await reread.account;
+    const { cache, log } = this.#deps;
+    const live = await this.#read(namespace, name).catch((err: unknown) => {
+      log.warn({ namespace, serviceAccount: name, err }, "Cannot re-read a ServiceAccount");
+      return undefined;
+    });
+    // The watch may have caught up meanwhile, or even be ahead.
+    const cached = cache.get(namespace, name) ?? before;
     return live === undefined || live.version < cached.version ? cached : live;
-  }
-
-  #forgetOld(nowMs: number): void {
-    for (const [key, { atMs }] of this.#rereads) {
-      if (nowMs - atMs < REREAD_MS) return;
-      this.#rereads.delete(key);
-    }
   }
 
   #hasRole({ annotations }: KnownServiceAccount): boolean {
