@@ -68,6 +68,8 @@ async function serve(deps: Partial<AppDeps> = {}): Promise<Served> {
     }),
     associationOf: async () => NO_ASSOCIATION,
     random: () => 0,
+    policyOf: async () => ({}),
+    validation: "warn",
     notReadyBecause: () => undefined,
     log,
     metrics: createMetrics(registry),
@@ -311,6 +313,7 @@ describe("POST /mutate", () => {
     assert.deepEqual(line, {
       msg: "Reviewed pod",
       uid: "u-1",
+      tier: "enabled",
       namespace: "team",
       pod: "app-",
       serviceAccount: "app",

@@ -2,24 +2,36 @@ import express, { type ErrorRequestHandler, type Express, type Response } from "
 import { AppError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Outcome, OutcomeReason, WebhookMetrics } from "./metrics.ts";
-import { NO_ASSOCIATION, type Association } from "./identity-source.ts";
-import { mutationOf, type MutationSettings, type ServiceAccountState } from "./mutation.ts";
+import type { Association } from "./identity-source.ts";
+import {
+  mutationOf,
+  type MutationInputs,
+  type MutationSettings,
+  type ServiceAccountState,
+} from "./mutation.ts";
 import { serviceAccountNameOf } from "./pod.ts";
+import type { NamespacePolicy } from "./namespace-policy.ts";
 import { readBody } from "./request-body.ts";
-import { answerOf, parseReview, type ReviewAnswer } from "./review.ts";
+import { answerOf, parseRequest, parseReview, type Answered, type ReviewAnswer } from "./review.ts";
+import { MUTATE_PATHS, VALIDATE_PATH, type Tier } from "./tier.ts";
+import { validationOf, type ValidationMode } from "./validation.ts";
 
 /** What the app needs from the outside; main.ts passes the real things, tests pass fakes. */
 export interface AppDeps {
   readonly settings: MutationSettings;
+  /** What becomes of mistakes in ServiceAccounts and Namespaces. */
+  readonly validation: ValidationMode;
   readonly stateOf: (namespace: string, name: string) => Promise<ServiceAccountState>;
   /** What the configuration says of a ServiceAccount beside its own annotations. */
   readonly associationOf: (namespace: string, name: string) => Promise<Association>;
   /** A number in [0, 1). */
   readonly random: () => number;
+  /** Undefined when the namespace could not be read. */
+  readonly policyOf: (namespace: string) => Promise<NamespacePolicy | undefined>;
   /** Why the server should get no traffic; undefined when it should. */
   readonly notReadyBecause: () => string | undefined;
   readonly log: Pick<Logger, "info" | "error">;
-  readonly metrics: Pick<WebhookMetrics, "reviews" | "reviewSeconds">;
+  readonly metrics: Pick<WebhookMetrics, "reviews" | "reviewSeconds" | "validations">;
 }
 
 /** Largest request body kube-apiserver itself accepts, in bytes (3 MiB). */
@@ -32,30 +44,10 @@ export function createApp(deps: AppDeps): Express {
   app.set("etag", false);
   app.set("query parser", false);
 
-  app.post("/mutate", async (req, res) => {
-    const startMs = performance.now();
-    const body = await readBody(req, BODY_LIMIT_BYTES);
-    if (!isJson(req.headers["content-type"])) {
-      const message = "Invalid Content-Type, expected `application/json`";
-      throw new AppError("BODY_INVALID", 415, message);
-    }
-    const { answer, outcome, reason, facts } = await review(body, deps);
-    sendJson(res, answer);
-    const durationMs = performance.now() - startMs;
-    deps.metrics.reviews.inc({ outcome, reason });
-    deps.metrics.reviewSeconds.observe(durationMs / 1000);
-    const line = {
-      ...facts,
-      decision: outcome,
-      reason,
-      durationMs: Math.round(durationMs * 100) / 100,
-    };
-    deps.log.info(line, "Reviewed pod");
-  });
-  app.all("/mutate", (_req, res) => {
-    res.setHeader("allow", "POST");
-    throw new AppError("BODY_INVALID", 405, "Cannot review this way: expected POST");
-  });
+  for (const tier of ["enabled", "required"] as const) {
+    serve(app, MUTATE_PATHS[tier], (body) => reviewPod(body, tier, deps));
+  }
+  serve(app, VALIDATE_PATH, (body) => reviewObject(body, deps));
 
   app.get("/healthz", (_req, res) => sendText(res, 200, "ok"));
   app.get("/readyz", (_req, res) => {
@@ -67,52 +59,125 @@ export function createApp(deps: AppDeps): Express {
   return app;
 }
 
-interface Reviewed {
-  readonly answer: ReviewAnswer;
-  readonly outcome: Outcome;
-  readonly reason: OutcomeReason;
-  /** For the log. */
-  readonly facts: object;
+/** Answers reviews on a path, and counts and logs what `decide` says only once that is done. */
+function serve(app: Express, path: string, decide: (body: string) => Promise<Reviewed>): void {
+  app.post(path, async (req, res) => {
+    const startMs = performance.now();
+    const body = await readBody(req, BODY_LIMIT_BYTES);
+    if (!isJson(req.headers["content-type"])) {
+      const message = "Invalid Content-Type, expected `application/json`";
+      throw new AppError("BODY_INVALID", 415, message);
+    }
+    const { answer, record } = await decide(body);
+    sendJson(res, answer);
+    record(performance.now() - startMs);
+  });
+  app.all(path, (_req, res) => {
+    res.setHeader("allow", "POST");
+    throw new AppError("BODY_INVALID", 405, "Cannot review this way: expected POST");
+  });
 }
 
-const NO_SERVICE_ACCOUNT: ServiceAccountState = { status: "no-service-account" };
+interface Reviewed {
+  readonly answer: ReviewAnswer;
+  readonly record: (durationMs: number) => void;
+}
 
-async function review(
-  body: string,
-  { settings, stateOf, associationOf, random }: AppDeps,
-): Promise<Reviewed> {
+async function reviewPod(body: string, tier: Tier, deps: AppDeps): Promise<Reviewed> {
   const parsed = parseReview(body);
-  if (parsed.status === "answered") {
-    const { answer, reason } = parsed;
-    const { uid, allowed, status } = answer.response;
-    const outcome = allowed ? "unchanged" : "refused";
-    return { answer, reason, outcome, facts: { uid, problem: status?.message } };
-  }
+  if (parsed.status === "answered") return answeredAtOnce(parsed, deps);
   const { uid, namespace, pod } = parsed.review;
   const { metadata } = pod;
   const name = serviceAccountNameOf(pod);
-  const [serviceAccount, association] =
-    name === undefined
-      ? [NO_SERVICE_ACCOUNT, NO_ASSOCIATION]
-      : await Promise.all([stateOf(namespace, name), associationOf(namespace, name)]);
-  const mutation = mutationOf({ pod, serviceAccount, association, settings, random: random() });
-  const { reason, identity, roleArn, operations, warnings } = mutation;
+  const mutation = mutationOf({
+    pod,
+    tier,
+    settings: deps.settings,
+    random: deps.random(),
+    ...(await knownOf(namespace, name, deps)),
+  });
+  const { reason, identity, roleArn, operations, warnings, denial } = mutation;
+  const isMutated = operations.length > 0;
+  const outcome = denial !== undefined ? "denied" : isMutated ? "mutated" : "unchanged";
+  const facts = {
+    uid,
+    tier,
+    namespace,
+    // A pod of a controller has no name yet, only what it will start with.
+    pod: metadata?.name || metadata?.generateName,
+    serviceAccount: name,
+    source: identity?.source,
+    roleArn,
+    ops: operations.length,
+    ...(warnings.length > 0 ? { warnings } : {}),
+    ...(denial === undefined ? {} : { denial }),
+  };
   return {
     answer: answerOf(parsed.review, mutation),
-    reason,
-    outcome: operations.length > 0 ? "mutated" : "unchanged",
-    facts: {
-      uid,
-      namespace,
-      // A pod of a controller has no name yet, only what it will start with.
-      pod: metadata?.name || metadata?.generateName,
-      serviceAccount: name,
-      source: identity?.source,
-      roleArn,
-      ops: operations.length,
-      ...(warnings.length > 0 ? { warnings } : {}),
+    record: recordReview(deps, { outcome, reason, facts }),
+  };
+}
+
+/** What is known of a pod's ServiceAccount and namespace, read at the same time. */
+async function knownOf(
+  namespace: string,
+  name: string | undefined,
+  { stateOf, associationOf, policyOf }: AppDeps,
+): Promise<Pick<MutationInputs, "serviceAccount" | "association" | "policy">> {
+  if (name === undefined) return { serviceAccount: { status: "no-service-account" } };
+  const [serviceAccount, association, policy] = await Promise.all([
+    stateOf(namespace, name),
+    associationOf(namespace, name),
+    policyOf(namespace),
+  ]);
+  if (policy === undefined) return { serviceAccount: { status: "namespace-unavailable" } };
+  return { serviceAccount, association, policy };
+}
+
+async function reviewObject(body: string, deps: AppDeps): Promise<Reviewed> {
+  const { settings, validation: mode, policyOf, metrics, log } = deps;
+  const parsed = parseRequest(body);
+  if (parsed.status === "answered") return answeredAtOnce(parsed, deps);
+  const { uid, namespace, resource } = parsed.request;
+  // One that cannot be read is no reason to find a mistake.
+  const policy = resource === "serviceaccounts" ? ((await policyOf(namespace)) ?? {}) : {};
+  const { answer, outcome, problems } = validationOf(parsed.request, { settings, mode, policy });
+  return {
+    answer,
+    record: (durationMs) => {
+      metrics.validations.inc({ outcome });
+      if (problems.length === 0) return;
+      const line = { uid, namespace, resource, decision: outcome, problems };
+      log.info({ ...line, durationMs: rounded(durationMs) }, "Found mistakes");
     },
   };
+}
+
+function answeredAtOnce({ answer, reason }: Answered, deps: AppDeps): Reviewed {
+  const { uid, allowed, status } = answer.response;
+  const outcome = allowed ? "unchanged" : "refused";
+  const facts = { uid, problem: status?.message };
+  return { answer, record: recordReview(deps, { outcome, reason, facts }) };
+}
+
+function recordReview(
+  { metrics, log }: AppDeps,
+  {
+    outcome,
+    reason,
+    facts,
+  }: { readonly outcome: Outcome; readonly reason: OutcomeReason; readonly facts: object },
+): Reviewed["record"] {
+  return (durationMs) => {
+    metrics.reviews.inc({ outcome, reason });
+    metrics.reviewSeconds.observe(durationMs / 1000);
+    const line = { ...facts, decision: outcome, reason, durationMs: rounded(durationMs) };
+    log.info(line, "Reviewed pod");
+  };
+}
+
+function rounded(ms: number): number {
+  return Math.round(ms * 100) / 100;
 }
 
 /** Parameters such as `charset=utf-8` do not make it another type. */

@@ -58,6 +58,7 @@ describe("webhookConfig", () => {
       tlsKey: "/etc/webhook/certs/tls.key",
       tlsMinVersion: "",
       inCluster: false,
+      validation: "warn",
       namespace: "eks",
       serviceName: "pod-identity-webhook",
       lookupGraceMs: 1000,

@@ -14,6 +14,7 @@ import { LOG_LEVELS } from "../lib/log.ts";
 import type { RoleAccount } from "./compose-role-arn.ts";
 import { MAX_TOKEN_EXPIRATION_SECONDS, MIN_TOKEN_EXPIRATION_SECONDS } from "./identity.ts";
 import type { MutationSettings } from "./mutation.ts";
+import { VALIDATION_MODES } from "./validation.ts";
 
 const port = (fallback: number): z.ZodType<number> => integer({ min: 0, max: 65_535, fallback });
 const optional = z.string().default("");
@@ -230,7 +231,16 @@ const ASSOCIATION_SETTINGS = {
   ),
 } as const;
 
+const VALIDATION_SETTINGS = {
+  validation: value(
+    "validation",
+    z.enum(VALIDATION_MODES).default("warn"),
+    "What becomes of a mistake in a ServiceAccount or Namespace: warn, or deny what brings it in",
+  ),
+} as const;
+
 const SERVER_SETTINGS = {
+  ...VALIDATION_SETTINGS,
   host: value("host", optional, "Address to listen on; all interfaces when empty"),
   port: value("port", port(443), "Port of the webhook (HTTPS)"),
   metricsPort: value("metrics-port", port(9999), "Port of /metrics (plain HTTP)"),

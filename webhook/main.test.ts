@@ -53,6 +53,7 @@ async function setUp({ flags = [], env = {}, before }: Options = {}): Promise<Se
   await writePair(await issue());
 
   const server = stack.use(await startListServer());
+  server.putNamespace("team", {});
   before?.(server);
   const clock = createMovedClock();
   const { log, lines } = createCollectedLog();

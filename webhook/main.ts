@@ -21,13 +21,14 @@ import { createAssociations } from "./associations.ts";
 import { watchConfigMap } from "./config-map-watch.ts";
 import { watchContainerCredentials } from "./container-credentials-file.ts";
 import { createMetrics, type ConfigSource } from "./metrics.ts";
+import { keepNamespace, Namespaces } from "./namespaces.ts";
 import { serviceAccountKeeper, ServiceAccounts } from "./service-accounts.ts";
 
 export interface RunningWebhook extends AsyncDisposable {
   /** Port of the webhook; differs from the one asked for when that was 0. */
   readonly port: number;
   readonly metricsPort: number;
-  /** Resolves when all ServiceAccounts are known; rejects when it is stopped before. */
+  /** Resolves when all ServiceAccounts and Namespaces are known; rejects when it is stopped before. */
   readonly whenReady: Promise<void>;
 }
 
@@ -44,7 +45,7 @@ const METADATA_TIMEOUT_MS = 5000;
 
 /**
  * Starts the webhook: it answers as soon as this resolves, and is ready once it knows all
- * ServiceAccounts. Disposing first makes it unready, then finishes open requests.
+ * ServiceAccounts and Namespaces. Disposing first makes it unready, then finishes open requests.
  *
  * @throws AppError CERTIFICATE_INVALID, METADATA_UNAVAILABLE or CONFIG_INVALID, and the error of a
  *   port in use.
@@ -93,6 +94,23 @@ export async function startWebhook(
       log,
     }),
   );
+  const namespaceCache = stack.use(
+    startListWatch({
+      connection,
+      path: "/api/v1/namespaces",
+      metadataOnly: true,
+      keep: keepNamespace,
+      clock,
+      log,
+    }),
+  );
+  const namespaces = new Namespaces({
+    cache: namespaceCache,
+    connection,
+    lookupGraceMs: config.lookupGraceMs,
+    log,
+    onLiveRead: (result) => metrics.namespaceLiveReads.inc({ result }),
+  });
   const serviceAccounts = new ServiceAccounts({
     cache,
     connection,
@@ -130,6 +148,8 @@ export async function startWebhook(
   let draining = false;
   const app = createApp({
     settings,
+    validation: config.validation,
+    policyOf: (namespace) => namespaces.policyOf(namespace),
     stateOf: (namespace, name) => serviceAccounts.stateOf(namespace, name),
     associationOf: createAssociations({
       containerCredentials,
@@ -141,6 +161,7 @@ export async function startWebhook(
     notReadyBecause: () => {
       if (draining) return "draining";
       if (!cache.synced) return "ServiceAccounts are not listed yet";
+      if (!namespaceCache.synced) return "Namespaces are not listed yet";
       return configMap?.synced === false ? "the ConfigMap is not read yet" : undefined;
     },
     log,
@@ -151,7 +172,10 @@ export async function startWebhook(
     await listen(
       createMetricsApp(registry, () => {
         metrics.cachedServiceAccounts.set(cache.size);
-        metrics.cacheStaleSeconds.set(cache.staleSeconds());
+        metrics.cachedNamespaces.set(namespaceCache.size);
+        metrics.cacheStaleSeconds.set(
+          Math.max(cache.staleSeconds(), namespaceCache.staleSeconds()),
+        );
       }),
       { ...place, port: config.metricsPort },
     ),
@@ -173,7 +197,11 @@ export async function startWebhook(
   const { port } = server;
   const metricsPort = metricsServer.port;
   log.info({ port, metricsPort }, "Listening");
-  const whenReady = allSynced([cache, ...(configMap === undefined ? [] : [configMap])]);
+  const whenReady = allSynced([
+    cache,
+    namespaceCache,
+    ...(configMap === undefined ? [] : [configMap]),
+  ]);
   // Nobody has to wait for it.
   whenReady.catch(() => {});
   const running = stack.move();

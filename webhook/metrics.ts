@@ -1,9 +1,10 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { LiveReadResult } from "./live-reads.ts";
 import type { ReviewReason } from "./review.ts";
-import type { LiveReadResult } from "./service-accounts.ts";
+import type { Validation } from "./validation.ts";
 
 /** What became of a request for a review. */
-export type Outcome = "mutated" | "unchanged" | "refused";
+export type Outcome = "mutated" | "unchanged" | "denied" | "refused";
 /** Why; beside the reasons of an answer, those of a request that is none. */
 export type OutcomeReason = ReviewReason | "unreadable-request" | "internal-error";
 
@@ -21,7 +22,14 @@ export interface WebhookMetrics {
   readonly configErrors: Pick<Counter<"source">, "inc"> & {
     inc(labels: { source: ConfigSource }): void;
   };
+  readonly validations: Pick<Counter<"outcome">, "inc"> & {
+    inc(labels: { outcome: Validation["outcome"] }): void;
+  };
+  readonly namespaceLiveReads: Pick<Counter<"result">, "inc"> & {
+    inc(labels: { result: LiveReadResult }): void;
+  };
   readonly cachedServiceAccounts: Pick<Gauge, "set">;
+  readonly cachedNamespaces: Pick<Gauge, "set">;
   readonly cacheStaleSeconds: Pick<Gauge, "set">;
   readonly certificateExpirySeconds: Pick<Gauge, "set">;
 }
@@ -59,6 +67,23 @@ export function createMetrics(registry: Registry): WebhookMetrics {
       labelNames: ["source"],
       registers,
     }),
+    validations: new Counter({
+      name: "irsa_webhook_validations_total",
+      help: "ServiceAccounts and Namespaces judged, by what became of them",
+      labelNames: ["outcome"],
+      registers,
+    }),
+    namespaceLiveReads: new Counter({
+      name: "irsa_webhook_namespace_live_reads_total",
+      help: "Namespaces read from the API server because the cache had not heard of them",
+      labelNames: ["result"],
+      registers,
+    }),
+    cachedNamespaces: new Gauge({
+      name: "irsa_webhook_cached_namespaces",
+      help: "Namespaces in the cache",
+      registers,
+    }),
     cachedServiceAccounts: new Gauge({
       name: "irsa_webhook_cached_service_accounts",
       help: "ServiceAccounts in the cache",
@@ -66,7 +91,7 @@ export function createMetrics(registry: Registry): WebhookMetrics {
     }),
     cacheStaleSeconds: new Gauge({
       name: "irsa_webhook_cache_stale_seconds",
-      help: "Time since the API server last told anything about ServiceAccounts",
+      help: "Time since the API server last told anything about ServiceAccounts, or about Namespaces if that is longer ago",
       registers,
     }),
     certificateExpirySeconds: new Gauge({

@@ -17,6 +17,7 @@ const Review = z.looseObject({
       subResource: text,
       resource: z.looseObject({ group: text, resource: text }).nullish(),
       object: z.unknown().optional(),
+      oldObject: z.unknown().optional(),
     })
     .nullish(),
 });
@@ -30,7 +31,12 @@ export interface ReviewAnswer {
   readonly response: {
     readonly uid: string;
     readonly allowed: boolean;
-    readonly status?: { readonly metadata: object; readonly message: string };
+    readonly status?: {
+      readonly metadata: object;
+      readonly message: string;
+      readonly reason?: "Forbidden";
+      readonly code?: 403;
+    };
     readonly patchType?: "JSONPatch";
     /** Base64 of the patch's JSON. */
     readonly patch?: string;
@@ -47,6 +53,19 @@ export type ReviewReason =
   | "not-a-pod-creation"
   | "not-a-review";
 
+/** What a review is about, and what its answer repeats. */
+export interface ReviewRequest {
+  readonly uid: string;
+  /** Empty for objects of the cluster. */
+  readonly namespace: string;
+  readonly operation: string;
+  /** Plural, with the subresource after a slash: `pods`, `pods/status`; with the group unless core. */
+  readonly resource: string;
+  readonly object: unknown;
+  readonly oldObject: unknown;
+  readonly typeMeta: TypeMeta;
+}
+
 /** A review that asks for a decision about a new pod. */
 export interface PodReview {
   readonly uid: string;
@@ -55,21 +74,24 @@ export interface PodReview {
   readonly typeMeta: TypeMeta;
 }
 
-interface TypeMeta {
+export interface TypeMeta {
   readonly apiVersion?: string;
   readonly kind?: string;
 }
 
-export type ParsedReview =
-  | { readonly status: "pod"; readonly review: PodReview }
-  /** The answer does not depend on any ServiceAccount. */
-  | { readonly status: "answered"; readonly answer: ReviewAnswer; readonly reason: ReviewReason };
+/** The answer depends on nothing but the review itself. */
+export interface Answered {
+  readonly status: "answered";
+  readonly answer: ReviewAnswer;
+  readonly reason: ReviewReason;
+}
 
-/**
- * Reads an AdmissionReview. What is none gets the answers of AWS's webhook: 200 and not allowed.
- * Only the creation of pods needs a decision; whatever else is sent is allowed as it is.
- */
-export function parseReview(body: string): ParsedReview {
+export type ParsedReview = { readonly status: "pod"; readonly review: PodReview } | Answered;
+
+/** Reads an AdmissionReview. What is none gets the answers of AWS's webhook: 200 and not allowed. */
+export function parseRequest(
+  body: string,
+): { readonly status: "request"; readonly request: ReviewRequest } | Answered {
   let json: unknown;
   try {
     json = body === "" ? null : JSON.parse(body);
@@ -87,30 +109,40 @@ export function parseReview(body: string): ParsedReview {
   }
   const { apiVersion, kind, request } = parsed.data;
   if (request === undefined || request === null) return badContent();
-
-  const uid = request.uid ?? "";
-  const typeMeta = {
-    ...(apiVersion ? { apiVersion } : {}),
-    ...(kind ? { kind } : {}),
+  const { resource, subResource } = request;
+  const parts = [resource?.group, resource?.resource, subResource];
+  return {
+    status: "request",
+    request: {
+      uid: request.uid ?? "",
+      namespace: request.namespace ?? "",
+      operation: request.operation ?? "",
+      resource: parts.filter(Boolean).join("/"),
+      object: request.object,
+      oldObject: request.oldObject,
+      typeMeta: { ...(apiVersion ? { apiVersion } : {}), ...(kind ? { kind } : {}) },
+    },
   };
-  const { operation, resource, subResource } = request;
-  const isPodCreation =
-    (!operation || operation === "CREATE") &&
-    !subResource &&
-    (!resource?.resource || (resource.resource === "pods" && !resource.group));
-  if (!isPodCreation) {
+}
+
+/** Reads a review of a pod. Only the creation of pods needs a decision; the rest is allowed as it is. */
+export function parseReview(body: string): ParsedReview {
+  const parsed = parseRequest(body);
+  if (parsed.status === "answered") return parsed;
+  const { uid, namespace, operation, resource, object, typeMeta } = parsed.request;
+  if (!["", "CREATE"].includes(operation) || !["", "pods"].includes(resource)) {
     const reason = "not-a-pod-creation";
     const answer = allowed(uid, typeMeta, { auditAnnotations: { decision: "unchanged", reason } });
     return { status: "answered", answer, reason };
   }
-  const objectKind = Kinded.safeParse(request.object).data?.kind ?? "Pod";
+  const objectKind = Kinded.safeParse(object).data?.kind ?? "Pod";
   if (objectKind !== "Pod") {
     const message = `Cannot read the object as a Pod: its kind is ${JSON.stringify(objectKind)}`;
     return answered("not-a-pod", refused(uid, typeMeta, message));
   }
   try {
-    const pod = parsePod(request.object);
-    return { status: "pod", review: { uid, namespace: request.namespace ?? "", pod, typeMeta } };
+    const pod = parsePod(object);
+    return { status: "pod", review: { uid, namespace, pod, typeMeta } };
   } catch (err) {
     return answered("not-a-pod", refused(uid, typeMeta, reasonOf(err)));
   }
@@ -118,8 +150,12 @@ export function parseReview(body: string): ParsedReview {
 
 /** The answer that carries a mutation out and says why. */
 export function answerOf({ uid, typeMeta }: PodReview, mutation: Mutation): ReviewAnswer {
-  const { reason, roleArn, operations, warnings } = mutation;
+  const { reason, roleArn, operations, warnings, denial } = mutation;
   const isMutated = operations.length > 0;
+  const role = roleArn === undefined ? {} : { "role-arn": roleArn };
+  if (denial !== undefined) {
+    return deniedAnswer({ uid, typeMeta }, denial, { decision: "denied", reason, ...role });
+  }
   return allowed(uid, typeMeta, {
     ...(isMutated
       ? {
@@ -130,13 +166,24 @@ export function answerOf({ uid, typeMeta }: PodReview, mutation: Mutation): Revi
     auditAnnotations: {
       decision: isMutated ? "mutated" : "unchanged",
       reason,
-      ...(roleArn === undefined ? {} : { "role-arn": roleArn }),
+      ...role,
     },
     ...(warnings.length > 0 ? { warnings } : {}),
   });
 }
 
-function allowed(
+/** The answer that refuses an object for what it says, with a sentence for its author. */
+export function deniedAnswer(
+  { uid, typeMeta }: Pick<ReviewRequest, "uid" | "typeMeta">,
+  message: string,
+  auditAnnotations: Readonly<Record<string, string>>,
+): ReviewAnswer {
+  const status = { metadata: {}, message, reason: "Forbidden", code: 403 } as const;
+  return { ...typeMeta, response: { uid, allowed: false, status, auditAnnotations } };
+}
+
+/** The answer that lets an object pass. */
+export function allowed(
   uid: string,
   typeMeta: TypeMeta,
   rest: Omit<ReviewAnswer["response"], "uid" | "allowed">,
@@ -148,14 +195,14 @@ function refused(uid: string, typeMeta: TypeMeta, message: string): ReviewAnswer
   return { ...typeMeta, response: { uid, allowed: false, status: { metadata: {}, message } } };
 }
 
-function answered(reason: ReviewReason, answer: ReviewAnswer): ParsedReview {
+function answered(reason: ReviewReason, answer: ReviewAnswer): Answered {
   return { status: "answered", reason, answer };
 }
 
-function badContent(): ParsedReview {
+function badContent(): Answered {
   return answered("bad-content", refused("", {}, "bad content"));
 }
 
-function notAReview(problem: string): ParsedReview {
+function notAReview(problem: string): Answered {
   return answered("not-a-review", refused("", {}, `couldn't get version/kind; ${problem}`));
 }

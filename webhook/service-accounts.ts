@@ -1,9 +1,6 @@
-import { AppError } from "../lib/errors.ts";
-import { FreshFlight } from "../lib/fresh-flight.ts";
-import type { KubeConnection } from "../lib/kube/connection.ts";
-import { KubeObject } from "../lib/kube/kube-object.ts";
-import { metadataOnly } from "../lib/kube/metadata-only.ts";
+import type { KubeObject } from "../lib/kube/kube-object.ts";
 import type { Logger } from "../lib/log.ts";
+import { LiveReads, type LiveReadsDeps } from "./live-reads.ts";
 import type { ServiceAccountState } from "./mutation.ts";
 import type { Annotations } from "./pod.ts";
 
@@ -32,24 +29,19 @@ export function serviceAccountKeeper(
   };
 }
 
-/** What became of a live read. */
-export type LiveReadResult = "found" | "not-found" | "failed";
-
-export interface ServiceAccountsDeps {
+export interface ServiceAccountsDeps extends Pick<
+  LiveReadsDeps<KnownServiceAccount>,
+  "connection" | "onLiveRead"
+> {
   /** The copy that follows the API server. */
   readonly cache: {
     readonly get: (namespace: string, name: string) => KnownServiceAccount | undefined;
   };
-  readonly connection: Pick<KubeConnection, "request">;
   readonly annotationPrefix: string;
   /** Longest wait for a live read; 0 never reads live. */
   readonly lookupGraceMs: number;
   readonly log: Pick<Logger, "warn">;
-  readonly onLiveRead: (result: LiveReadResult) => void;
 }
-
-/** Kubernetes, "DNS subdomain names"; anything else names nothing, and has no place in a URL. */
-const OBJECT_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/;
 
 /**
  * What is known of ServiceAccounts: from the cache when it shows a role, and live when it does not,
@@ -60,12 +52,17 @@ const OBJECT_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/;
  */
 export class ServiceAccounts {
   readonly #deps: ServiceAccountsDeps;
-  readonly #keep: (object: KubeObject) => KnownServiceAccount;
-  readonly #reads = new FreshFlight<KnownServiceAccount | undefined>();
+  readonly #live: LiveReads<KnownServiceAccount>;
 
   constructor(deps: ServiceAccountsDeps) {
     this.#deps = deps;
-    this.#keep = serviceAccountKeeper(deps.annotationPrefix);
+    const { connection, onLiveRead, annotationPrefix, lookupGraceMs } = deps;
+    this.#live = new LiveReads({
+      connection,
+      onLiveRead,
+      keep: serviceAccountKeeper(annotationPrefix),
+      timeoutMs: lookupGraceMs,
+    });
   }
 
   /** Takes at most `lookupGraceMs`, and no time at all for a ServiceAccount cached with a role. */
@@ -107,33 +104,7 @@ export class ServiceAccounts {
   }
 
   #read(namespace: string, name: string): Promise<KnownServiceAccount | undefined> {
-    return this.#reads.run(`${namespace}/${name}`, async () => {
-      try {
-        const account = await this.#get(namespace, name);
-        this.#deps.onLiveRead(account === undefined ? "not-found" : "found");
-        return account;
-      } catch (err) {
-        this.#deps.onLiveRead("failed");
-        throw err;
-      }
-    });
-  }
-
-  async #get(namespace: string, name: string): Promise<KnownServiceAccount | undefined> {
-    if (!OBJECT_NAME.test(namespace) || !OBJECT_NAME.test(name)) return undefined;
-    const { connection, lookupGraceMs } = this.#deps;
-    const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${name}`;
-    const request = {
-      path,
-      accept: metadataOnly("PartialObjectMetadata"),
-      timeoutMs: lookupGraceMs,
-    };
-    const { status, body } = await connection.request(request);
-    if (status === 404) return undefined;
-    const object = KubeObject.safeParse(body);
-    if (status === 200 && object.success) return this.#keep(object.data);
-    const message = `Cannot read ${path}: the API server answered ${status}`;
-    throw new AppError("KUBERNETES_REFUSED", 502, message);
+    return this.#live.read(["namespaces", namespace, "serviceaccounts", name]);
   }
 }
 

@@ -32,7 +32,8 @@ export type Fault =
 /**
  * A small API server with one collection: objects one by one, versions, a history that can be
  * compacted, paged lists that show one state, watches that go on from a version, bookmarks; and
- * faults on demand.
+ * faults on demand. Beside it there are the namespaces of these objects, and those that were put:
+ * they are served without faults, and are not among the requests and watches that are told.
  */
 export interface ListServer extends AsyncDisposable {
   readonly url: string;
@@ -42,6 +43,7 @@ export interface ListServer extends AsyncDisposable {
   readonly watches: number;
   readonly objects: ReadonlyMap<string, FakeObject>;
   put(namespace: string, name: string, annotations: Readonly<Record<string, string>>): void;
+  putNamespace(name: string, annotations: Readonly<Record<string, string>>): void;
   remove(namespace: string, name: string): void;
   /** Forgets all history: older versions and unfinished lists are answered 410 from now on. */
   compact(): void;
@@ -83,6 +85,8 @@ export async function startListServer(): Promise<ListServer> {
   /** The state that a continue token pages through. */
   const snapshots = new Map<number, readonly FakeObject[]>();
   const watches = new Set<Watch>();
+  const namespaces = new Map<string, Readonly<Record<string, string>>>();
+  const namespaceWatches = new Set<ServerResponse>();
   let history: Change[] = [];
   // A real server does not start at 0 either, which has a meaning of its own.
   let version = 100;
@@ -157,8 +161,34 @@ export async function startListServer(): Promise<ListServer> {
     res.end(JSON.stringify(object ?? { kind: "Status", code: 404, message: `${key} not found` }));
   }
 
+  function tellNamespace(name: string, type: Change["type"]): void {
+    const object = namespaceAt(name, namespaces.get(name) ?? {});
+    for (const res of namespaceWatches) res.write(eventLine({ type, object }));
+  }
+
+  function namespaceAt(name: string, annotations: Readonly<Record<string, string>>): object {
+    return { metadata: { name, annotations, resourceVersion: String(version) } };
+  }
+
+  function handleNamespaces(name: string, query: URLSearchParams, res: ServerResponse): void {
+    if (query.get("watch") === "true") {
+      res.writeHead(200, { "content-type": "application/json" });
+      res.flushHeaders();
+      namespaceWatches.add(res);
+      return void res.on("close", () => namespaceWatches.delete(res));
+    }
+    const annotations = namespaces.get(name);
+    const items = [...namespaces].map(([each, its]) => namespaceAt(each, its));
+    const found = name === "" || annotations !== undefined;
+    res.writeHead(found ? 200 : 404, { "content-type": "application/json" });
+    const list = { kind: "List", metadata: { resourceVersion: String(version) }, items };
+    res.end(JSON.stringify(name === "" ? list : namespaceAt(name, annotations ?? {})));
+  }
+
   function handle(req: IncomingMessage, res: ServerResponse): void {
     const { pathname, searchParams: query } = new URL(req.url ?? "/", "http://fake");
+    const [isNamespace, only = ""] = /^\/api\/v1\/namespaces(?:\/([^/]+))?$/.exec(pathname) ?? [];
+    if (isNamespace !== undefined) return handleNamespaces(only, query, res);
     const [, namespace, name] = /\/namespaces\/([^/]+)\/[^/]+\/([^/]+)$/.exec(pathname) ?? [];
     const kind = name !== undefined ? "get" : query.get("watch") === "true" ? "watch" : "list";
     requests.push({ kind, query, accept: req.headers.accept ?? "" });
@@ -203,7 +233,17 @@ export async function startListServer(): Promise<ListServer> {
     set refuseBy(how) {
       refuseBy = how;
     },
+    putNamespace(name, annotations) {
+      const type = namespaces.has(name) ? "MODIFIED" : "ADDED";
+      version += 1;
+      namespaces.set(name, annotations);
+      tellNamespace(name, type);
+    },
     put(namespace, name, annotations) {
+      if (!namespaces.has(namespace)) {
+        namespaces.set(namespace, {});
+        tellNamespace(namespace, "ADDED");
+      }
       const key = `${namespace}/${name}`;
       change(objects.has(key) ? "MODIFIED" : "ADDED", key, objectAt(namespace, name, annotations));
     },
@@ -248,6 +288,6 @@ function expired(res: ServerResponse): void {
   res.writeHead(410, { "content-type": "application/json" }).end(JSON.stringify(EXPIRED));
 }
 
-function eventLine({ type, object }: Change): string {
+function eventLine({ type, object }: { readonly type: string; readonly object: object }): string {
   return `${JSON.stringify({ type, object })}\n`;
 }

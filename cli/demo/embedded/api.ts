@@ -27,7 +27,7 @@ export interface ApiIdentity {
 
 /**
  * The few calls of the Kubernetes API that the demo needs, with the shapes of the real one:
- * namespaces, ServiceAccounts (list, watch, TokenRequest), pods through admission, and the JWKS.
+ * namespaces and ServiceAccounts (list, watch, TokenRequest), pods through admission, and the JWKS.
  */
 export function createApi({ issuer, signingKey, bearerToken }: ApiIdentity): Express {
   let version = 0;
@@ -63,13 +63,21 @@ export function createApi({ issuer, signingKey, bearerToken }: ApiIdentity): Exp
     res.status(201).json(webhookConfigurations.put("", KubeObject.parse(req.body)));
   });
 
-  app.get("/api/v1/serviceaccounts", (req, res) => {
-    if (z.stringbool().default(false).parse(req.query["watch"])) {
-      streamChanges(serviceAccounts, res);
-    } else {
-      const metadata = { resourceVersion: String(version) };
-      res.json({ apiVersion: "v1", kind: "List", metadata, items: serviceAccounts.list() });
-    }
+  for (const [plural, collection] of [
+    ["serviceaccounts", serviceAccounts],
+    ["namespaces", namespaces],
+  ] as const) {
+    app.get(`/api/v1/${plural}`, (req, res) => {
+      if (z.stringbool().default(false).parse(req.query["watch"])) {
+        streamChanges(collection, res);
+      } else {
+        const metadata = { resourceVersion: String(version) };
+        res.json({ apiVersion: "v1", kind: "List", metadata, items: collection.list() });
+      }
+    });
+  }
+  app.get("/api/v1/namespaces/:name", (req, res) => {
+    res.json(found(namespaces, "", req.params.name, "namespaces"));
   });
   app.get("/api/v1/namespaces/:namespace/serviceaccounts/:name", (req, res) => {
     res.json(found(serviceAccounts, req.params.namespace, req.params.name, "serviceaccounts"));
