@@ -6,6 +6,7 @@ import { AppError } from "../lib/errors.ts";
 import type { Program } from "../lib/program.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { addDemo } from "./commands/demo.ts";
+import { addExplain } from "./commands/explain.ts";
 import { addInject } from "./commands/inject.ts";
 import { addIssuer } from "./commands/issuer.ts";
 import { addWebhook } from "./commands/webhook.ts";
@@ -46,6 +47,7 @@ const commands: readonly ((irsa: Command, program: Program) => void)[] = [
   addWebhook,
   addIssuer,
   addInject,
+  addExplain,
   addDemo,
 ];
 for (const add of commands) add(irsa, program);

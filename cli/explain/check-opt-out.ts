@@ -1,0 +1,42 @@
+import { podStateOf } from "../../webhook/audit/pod-state.ts";
+import { skippedContainers } from "../../webhook/skip-containers.ts";
+import { AWS_SKIP_LABEL, INJECTION_DISABLED, INJECTION_LABEL } from "../../webhook/tier.ts";
+import type { Snapshot } from "./snapshot.ts";
+import type { Standing } from "./standing.ts";
+import type { Step } from "./step.ts";
+
+/** Whether the pod keeps the webhook away: by label, by annotation, or as the mirror of a static pod. */
+export function checkOptOut(snapshot: Snapshot, { settings, facts, covering }: Standing): Step {
+  const id = "skipped";
+  const { pod, namespace, name } = snapshot;
+  const { labels, annotations } = pod.metadata ?? {};
+  const controller = facts.controller ?? `pod/${name}`;
+  const next = `kubectl get ${controller} -n ${namespace} -o yaml`;
+  if (podStateOf(pod).mirror) {
+    const meaning = "Kubernetes gives static pods no token of a ServiceAccount.";
+    return { id, status: "problem", found: "the mirror of a static pod", meaning };
+  }
+  for (const key of [INJECTION_LABEL, AWS_SKIP_LABEL]) {
+    const value = labels?.[key];
+    if (value === undefined || value === null) continue;
+    if (key === INJECTION_LABEL && value !== INJECTION_DISABLED) continue;
+    const meaning = "This label keeps the webhook away from the pod: remove it from the template.";
+    return { id, status: "problem", found: `label ${key}=${value}`, meaning, next };
+  }
+  const deaf = covering?.find((webhook) => !webhook.takesPod(labels ?? {}));
+  if (deaf !== undefined) {
+    const found = `objectSelector of ${deaf.name} leaves the pod out`;
+    const command = `kubectl get mutatingwebhookconfiguration ${deaf.configuration} -o yaml`;
+    return { id, status: "problem", found, next: command };
+  }
+  const key = `${settings.annotationPrefix}/skip-containers`;
+  const { names, warnings } = skippedContainers(annotations ?? {}, settings.annotationPrefix);
+  const found = `annotation ${key}=${annotations?.[key] ?? ""}`;
+  if (warnings.length > 0) return { id, status: "note", found, meaning: `${warnings.join("; ")}.` };
+  if (names.size === 0) return { id, status: "ok", found: "none" };
+  if (facts.containers.every((container) => names.has(container.name))) {
+    const meaning = "It names all containers, so none gets an identity.";
+    return { id, status: "problem", found, meaning, next };
+  }
+  return { id, status: "note", found, meaning: "These containers get no identity." };
+}

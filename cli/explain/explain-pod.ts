@@ -1,0 +1,95 @@
+import type { MutationSettings } from "../../webhook/mutation.ts";
+import {
+  checkEnvironment,
+  checkOtherCredentials,
+  checkReadable,
+  checkVolume,
+} from "./check-carried.ts";
+import {
+  checkConfiguration,
+  checkNamespaceLabel,
+  checkReachable,
+  checkTier,
+  checkTrusted,
+} from "./check-coverage.ts";
+import { checkDecision, checkEvents } from "./check-next-pod.ts";
+import { checkOptOut } from "./check-opt-out.ts";
+import { checkAge, checkAnnotation, checkServiceAccount } from "./check-service-account.ts";
+import type { Snapshot } from "./snapshot.ts";
+import { standingOf, type Standing } from "./standing.ts";
+import { STEP_TITLES, type Step, type StepId } from "./step.ts";
+
+/** The answer of `irsa explain`: all that was found, and what follows. */
+export interface Explanation {
+  readonly pod: string;
+  /** Whether the pod carries the identity it should, and nothing keeps it from using it. */
+  readonly fine: boolean;
+  /** One sentence: the first cause, or the role. */
+  readonly verdict: string;
+  /** The next command to run; undefined when there is nothing to do. */
+  readonly next: string | undefined;
+  readonly steps: readonly Step[];
+}
+
+const CHECKS: readonly ((snapshot: Snapshot, standing: Standing) => Step)[] = [
+  checkNamespaceLabel,
+  (_snapshot, standing) => checkTier(standing),
+  checkConfiguration,
+  checkReachable,
+  checkTrusted,
+  checkOptOut,
+  checkServiceAccount,
+  checkAnnotation,
+  checkAge,
+  checkEnvironment,
+  checkVolume,
+  checkReadable,
+  checkOtherCredentials,
+  checkDecision,
+  checkEvents,
+];
+
+/** What only matters to a pod that is still to be created. */
+const FOR_NEW_PODS: ReadonlySet<StepId> = new Set([
+  "namespace-label",
+  "configuration",
+  "reachable",
+  "trusted",
+  "skipped",
+  "decision",
+]);
+
+/**
+ * Says why a pod has its identity or not: every check in the order in which an identity comes about.
+ * What would keep a new pod from its identity is a note where this one has it already.
+ */
+export function explainPod(snapshot: Snapshot, settings: MutationSettings): Explanation {
+  const standing = standingOf(snapshot, settings);
+  const steps = CHECKS.map((check) => {
+    const step = check(snapshot, standing);
+    const isPast = standing.isServed && step.status === "problem" && FOR_NEW_PODS.has(step.id);
+    return isPast ? { ...step, status: "note" as const } : step;
+  });
+  const pod = `${snapshot.namespace}/${snapshot.name}`;
+  const problems = steps.filter(({ status }) => status === "problem");
+  const [cause] = problems;
+  if (cause === undefined) {
+    return {
+      pod,
+      fine: true,
+      verdict: `Pod ${pod} has ${identityIn(standing)}.`,
+      next: undefined,
+      steps,
+    };
+  }
+  const { id, found } = cause;
+  const verdict = `Pod ${pod} has no working AWS identity: ${STEP_TITLES[id]}: ${found}.`;
+  const next = problems.find((step) => step.next !== undefined)?.next;
+  return { pod, fine: false, verdict, next, steps };
+}
+
+function identityIn({ carrying }: Standing): string {
+  const roles = new Set(carrying.map(({ env }) => env.get("AWS_ROLE_ARN") ?? ""));
+  const known = [...roles].filter((role) => role !== "");
+  return known.length === 0 ? "its AWS identity" : `the AWS identity ${known.join(", ")}`;
+}

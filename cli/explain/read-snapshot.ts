@@ -1,0 +1,171 @@
+import { z } from "zod";
+import { AppError, reasonOf } from "../../lib/errors.ts";
+import { refusalText } from "../../lib/kube/api-status.ts";
+import type { KubeConnection } from "../../lib/kube/connection.ts";
+import { KubeObject } from "../../lib/kube/kube-object.ts";
+import { parsePod, serviceAccountNameOf } from "../../webhook/pod.ts";
+import { identityWebhooksIn, type IdentityWebhook } from "./identity-webhook.ts";
+import { reachWebhook } from "./reach-webhook.ts";
+import type { Found, ObservedWebhook, PodEvent, Snapshot } from "./snapshot.ts";
+
+type Connection = Pick<KubeConnection, "request">;
+
+const TIMEOUT_MS = 10_000;
+
+const Slices = z.looseObject({
+  items: z.array(
+    z.looseObject({
+      endpoints: z
+        .array(
+          z.looseObject({
+            conditions: z.looseObject({ ready: z.boolean().nullish() }).nullish(),
+          }),
+        )
+        .nullish(),
+    }),
+  ),
+});
+const Service = z.looseObject({ spec: z.looseObject({ clusterIP: z.string().nullish() }) });
+const Events = z.looseObject({
+  items: z.array(
+    z.looseObject({
+      type: z.string().nullish(),
+      reason: z.string().nullish(),
+      message: z.string().nullish(),
+      source: z.looseObject({ component: z.string().nullish() }).nullish(),
+    }),
+  ),
+});
+
+/**
+ * Reads everything that decides about the identity of a pod. What may not be read is noted and left
+ * out; only the pod itself is needed. Opens a TLS connection to the webhook where there is an
+ * address to try.
+ *
+ * @throws AppError KUBERNETES_REFUSED when there is no such pod or it may not be read,
+ * KUBERNETES_UNAVAILABLE when the API server does not answer.
+ */
+export async function readSnapshot(
+  connection: Connection,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  { inCluster, sharesLoopback }: Pick<Snapshot, "inCluster" | "sharesLoopback">,
+): Promise<Snapshot> {
+  const pod = parsePod(await readPod(connection, namespace, name));
+  const account = serviceAccountNameOf(pod);
+  const place = `/api/v1/namespaces/${encodeURIComponent(namespace)}`;
+  const [namespaceObject, serviceAccount, webhooks, events] = await Promise.all([
+    read(connection, place, `get namespaces/${namespace}`, (body) => KubeObject.parse(body)),
+    account === undefined
+      ? ({ status: "missing" } as const)
+      : read(
+          connection,
+          `${place}/serviceaccounts/${encodeURIComponent(account)}`,
+          `get serviceaccounts/${account} -n ${namespace}`,
+          (body) => KubeObject.parse(body),
+        ),
+    readWebhooks(connection),
+    read(
+      connection,
+      `${place}/events?fieldSelector=${encodeURIComponent(`involvedObject.kind=Pod,involvedObject.name=${name}`)}`,
+      `list events -n ${namespace}`,
+      eventsIn,
+    ),
+  ]);
+  return {
+    namespace,
+    name,
+    pod,
+    namespaceObject,
+    serviceAccount,
+    webhooks,
+    events,
+    inCluster,
+    sharesLoopback,
+  };
+}
+
+async function readPod(connection: Connection, namespace: string, name: string): Promise<unknown> {
+  const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(name)}`;
+  const { status, body } = await connection.request({ path, timeoutMs: TIMEOUT_MS });
+  if (status === 200) return body;
+  const message = `Cannot read pod ${namespace}/${name}: the API server ${refusalText(status, body)}`;
+  throw new AppError("KUBERNETES_REFUSED", status, message);
+}
+
+async function read<T>(
+  connection: Connection,
+  path: string,
+  right: string,
+  parse: (body: unknown) => T,
+): Promise<Found<T>> {
+  try {
+    const { status, body } = await connection.request({ path, timeoutMs: TIMEOUT_MS });
+    if (status === 200) return { status: "found", value: parse(body) };
+    if (status === 404) return { status: "missing" };
+    if (status === 403) return { status: "forbidden", right };
+    return { status: "failed", problem: `the API server ${refusalText(status, body)}` };
+  } catch (err) {
+    return { status: "failed", problem: reasonOf(err) };
+  }
+}
+
+async function readWebhooks(connection: Connection): Promise<Found<readonly ObservedWebhook[]>> {
+  const webhooks = await read(
+    connection,
+    "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+    "list mutatingwebhookconfigurations",
+    identityWebhooksIn,
+  );
+  if (webhooks.status !== "found") return webhooks;
+  const value = await Promise.all(webhooks.value.map((webhook) => observe(connection, webhook)));
+  return { status: "found", value };
+}
+
+async function observe(connection: Connection, webhook: IdentityWebhook): Promise<ObservedWebhook> {
+  const { target, caPem } = webhook;
+  if (target.kind === "url") {
+    const url = URL.canParse(target.url) ? new URL(target.url) : undefined;
+    const address = url && { host: url.hostname.replace(/^\[|\]$/g, ""), port: url.port || 443 };
+    const tls =
+      address && (await reachWebhook({ host: address.host, port: Number(address.port), caPem }));
+    return { ...webhook, readyEndpoints: undefined, tls };
+  }
+  const { namespace, name, port } = target;
+  const readyEndpoints = await read(
+    connection,
+    `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices` +
+      `?labelSelector=${encodeURIComponent(`kubernetes.io/service-name=${name}`)}`,
+    `list endpointslices.discovery.k8s.io -n ${namespace}`,
+    readyIn,
+  );
+  const service = await read(
+    connection,
+    `/api/v1/namespaces/${namespace}/services/${name}`,
+    `get services/${name} -n ${namespace}`,
+    (body) => Service.parse(body).spec.clusterIP ?? "",
+  );
+  if (service.status === "missing") return { ...webhook, readyEndpoints: service, tls: undefined };
+  const host = service.status === "found" && service.value !== "None" ? service.value : "";
+  const serverName = `${name}.${namespace}.svc`;
+  const tls = host === "" ? undefined : await reachWebhook({ host, port, serverName, caPem });
+  return { ...webhook, readyEndpoints, tls };
+}
+
+function readyIn(body: unknown): number {
+  const endpoints = Slices.parse(body).items.flatMap((slice) => slice.endpoints ?? []);
+  // Absent means ready (Kubernetes API, discovery.k8s.io/v1 EndpointConditions).
+  return endpoints.filter(({ conditions }) => conditions?.ready !== false).length;
+}
+
+function eventsIn(body: unknown): readonly PodEvent[] {
+  return Events.parse(body)
+    .items.filter(
+      ({ source, message }) =>
+        source?.component?.startsWith("irsa-anywhere") === true || /token/i.test(message ?? ""),
+    )
+    .map(({ type, reason, message }) => ({
+      type: type ?? "",
+      reason: reason ?? "",
+      message: message ?? "",
+    }));
+}

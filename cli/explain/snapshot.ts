@@ -1,0 +1,49 @@
+import type { KubeObject } from "../../lib/kube/kube-object.ts";
+import type { Pod } from "../../webhook/pod.ts";
+import type { IdentityWebhook } from "./identity-webhook.ts";
+
+/** What came of reading something from the cluster. */
+export type Found<T> =
+  | { readonly status: "found"; readonly value: T }
+  | { readonly status: "missing" }
+  /** What the user may not do, as `kubectl auth can-i` takes it: `get namespaces/team`. */
+  | { readonly status: "forbidden"; readonly right: string }
+  | { readonly status: "failed"; readonly problem: string };
+
+/** What a TLS connection from here to the webhook said about its certificate. */
+export type TlsOutcome =
+  | { readonly status: "trusted"; readonly address: string; readonly expiresAtMs: number }
+  | { readonly status: "untrusted"; readonly address: string; readonly problem: string }
+  | { readonly status: "unreachable"; readonly address: string; readonly problem: string };
+
+/** A webhook with what could be learned about the server behind it. */
+export interface ObservedWebhook extends IdentityWebhook {
+  /** Addresses behind its Service that are ready; undefined for a URL. */
+  readonly readyEndpoints: Found<number> | undefined;
+  /** Undefined when there was no address to try. */
+  readonly tls: TlsOutcome | undefined;
+}
+
+/** An Event about the pod. */
+export interface PodEvent {
+  readonly type: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** All that was read about one pod, at one time. */
+export interface Snapshot {
+  readonly namespace: string;
+  readonly name: string;
+  readonly pod: Pod;
+  readonly namespaceObject: Found<KubeObject>;
+  /** Missing also when the pod names none. */
+  readonly serviceAccount: Found<KubeObject>;
+  readonly webhooks: Found<readonly ObservedWebhook[]>;
+  /** Those about the identity of the pod. */
+  readonly events: Found<readonly PodEvent[]>;
+  /** Whether this was read from inside the cluster, where addresses of Services mean something. */
+  readonly inCluster: boolean;
+  /** Whether 127.0.0.1 is the machine of the API server, too. */
+  readonly sharesLoopback: boolean;
+}
