@@ -15,7 +15,8 @@ import { createAuthority, issueServingCertificate } from "../lib/certificates.ts
 import { MAX_CONTENT_LENGTH } from "./associations-text.ts";
 import { webhookConfig } from "./config.ts";
 import { CONTAINER_CREDENTIALS_POLL_MS } from "./container-credentials-file.ts";
-import { CERTIFICATE_POLL_MS, startWebhook } from "./main.ts";
+import { CERTIFICATE_POLL_MS } from "./certificates/serving-certificate.ts";
+import { startWebhook } from "./main.ts";
 
 // The whole webhook with both configurations: what a pod gets while they change, also for the worse.
 
@@ -98,6 +99,7 @@ async function setUp(
     "--port=0",
     "--metrics-port=0",
     "--drain-seconds=0",
+    "--in-cluster=false",
     `--kube-api=${server.url}`,
     `--tls-cert=${certFile}`,
     `--tls-key=${keyFile}`,

@@ -57,7 +57,17 @@ describe("webhookConfig", () => {
       tlsCert: "/etc/webhook/certs/tls.crt",
       tlsKey: "/etc/webhook/certs/tls.key",
       tlsMinVersion: "",
-      inCluster: false,
+      inCluster: true,
+      tlsSecret: "pod-identity-webhook",
+      tlsSan: [],
+      certificateLifetimeMs: 90 * 24 * 3_600_000,
+      certificateRenewBeforeMs: 30 * 24 * 3_600_000,
+      caLifetimeMs: 3650 * 24 * 3_600_000,
+      caOverlapMs: 3_600_000,
+      manageCaBundle: true,
+      webhookConfiguration: [],
+      replicaName: "",
+      leaseDurationMs: 15_000,
       validation: "warn",
       namespace: "eks",
       serviceName: "pod-identity-webhook",
@@ -91,9 +101,9 @@ describe("webhookConfig", () => {
   });
 
   it("takes flags of AWS's webhook that have nothing to decide here, with a warning", () => {
-    const config = parse("--tls-secret=pod-identity-webhook", "--resync-period", "60s");
+    const config = parse("--resync-period", "60s");
     assert.deepEqual(configWarnings(config), [
-      "--tls-secret, --resync-period ignored: certificates come from files, and a watch is never resynced",
+      "--resync-period ignored: a watch is never resynced",
     ]);
   });
 
@@ -102,15 +112,22 @@ describe("webhookConfig", () => {
   });
 
   it("names all bad values at once", () => {
-    const bad = ["--port=x", "--token-expiration=abc", "--tls-min-version=2", "--in-cluster"];
+    const bad = ["--port=x", "--token-expiration=abc", "--tls-min-version=2", "--ca-overlap=x"];
     assert.throws(() => parse(...bad), {
       code: "CONFIG_INVALID",
-      message: /--port "x".*--tls-min-version "2".*--in-cluster "true".*--token-expiration "abc"/s,
+      message: /--port "x".*--tls-min-version "2".*--ca-overlap "x".*--token-expiration "abc"/s,
     });
   });
 
   for (const [flag, wanted] of [
-    ["--in-cluster=true", /give --tls-cert and --tls-key with --in-cluster=false/],
+    ["--certificate-lifetime=720h", /renew-before must be shorter than --certificate-lifetime/],
+    ["--certificate-lifetime=90d", /--certificate-lifetime "90d": expected a duration/],
+    ["--certificate-renew-before=999ms", /expected a duration of at least 1s/],
+    ["--ca-overlap=2160h", /--ca-overlap must be shorter than --certificate-lifetime/],
+    ["--ca-lifetime=2162h", /--ca-lifetime must be longer than .* twice --ca-overlap/],
+    ["--tls-san=*.example.com", /--tls-san .*: expected a DNS name/],
+    ["--tls-secret=a/b", /--tls-secret "a\/b": expected the name of a Kubernetes object/],
+    ["--webhook-configuration=", /expected the name of a Kubernetes object/],
     ["--account-id=111122223333", /--account-id needs --compose-role-arn/],
     ["--partition=aws-cn", /--partition needs --compose-role-arn/],
     ["--account-id=1111", /--account-id "1111": expected 12 digits/],

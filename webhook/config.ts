@@ -1,16 +1,9 @@
 import { z } from "zod";
 import { partitionOfRegion } from "../lib/arn.ts";
 import { parseGoDurationMs, parseGoInteger } from "../lib/go-values.ts";
-import {
-  defineConfig,
-  ignored,
-  integer,
-  toggle,
-  value,
-  type ConfigOf,
-  type Setting,
-} from "../lib/config.ts";
+import { defineConfig, ignored, integer, toggle, value, type ConfigOf } from "../lib/config.ts";
 import { LOG_LEVELS } from "../lib/log.ts";
+import { CERTIFICATE_SETTINGS, checkCertificateConfig } from "./certificates/certificate-config.ts";
 import type { RoleAccount } from "./compose-role-arn.ts";
 import { MAX_TOKEN_EXPIRATION_SECONDS, MIN_TOKEN_EXPIRATION_SECONDS } from "./identity.ts";
 import type { MutationSettings } from "./mutation.ts";
@@ -205,15 +198,8 @@ const KLOG_FLAGS = [
   "--skip_log_headers [value]",
 ] as const;
 
-function certificateFilesOnly(inCluster: Setting<boolean>): Setting<boolean> {
-  const error =
-    "the cluster's CSR API no longer signs webhook certificates: " +
-    "give --tls-cert and --tls-key with --in-cluster=false";
-  return { ...inCluster, schema: inCluster.schema.refine((isAsked) => !isAsked, { error }) };
-}
-
 /** Flags of AWS's webhook for what this one does in another way. */
-const IDLE_FLAGS = ["--tls-secret <name>", "--resync-period <duration>"] as const;
+const IDLE_FLAGS = ["--resync-period <duration>"] as const;
 /** Where identities come from beside the annotations of ServiceAccounts. */
 const ASSOCIATION_SETTINGS = {
   watchConfigMap: toggle(
@@ -270,13 +256,6 @@ const SERVER_SETTINGS = {
       }),
     "Lowest TLS version served: 1.2 or 1.3",
   ),
-  inCluster: certificateFilesOnly(
-    toggle(
-      "in-cluster",
-      false,
-      "AWS's switch for certificates from the cluster's CSR API; only false, certificate files, works",
-    ),
-  ),
   namespace: value(
     "namespace",
     z.string().min(1, "expected a namespace").default("eks"),
@@ -287,6 +266,7 @@ const SERVER_SETTINGS = {
     z.string().min(1, "expected a name").default("pod-identity-webhook"),
     "Service of the webhook",
   ),
+  ...CERTIFICATE_SETTINGS,
   lookupGraceMs: {
     ...value(
       "service-account-lookup-grace-period",
@@ -314,7 +294,7 @@ export const SERVER_FLAGS: readonly string[] = Object.values(SERVER_SETTINGS)
 /** Everything `irsa webhook` can be told; AWS's flags keep their names and defaults. */
 export const webhookConfig = defineConfig(
   { ...SERVER_SETTINGS, ...MUTATION_SETTINGS },
-  checkMutationConfig,
+  (config) => [...checkCertificateConfig(config), ...checkMutationConfig(config)],
 );
 export type WebhookConfig = ConfigOf<typeof webhookConfig.settings>;
 
@@ -334,11 +314,7 @@ export function configWarnings(config: WebhookConfig): readonly string[] {
     ...(klogFlags.length > 0
       ? [`${klogFlags.join(", ")} ignored: logs are JSON lines, see --log-level`]
       : []),
-    ...(idleFlags.length > 0
-      ? [
-          `${idleFlags.join(", ")} ignored: certificates come from files, and a watch is never resynced`,
-        ]
-      : []),
+    ...(idleFlags.length > 0 ? [`${idleFlags.join(", ")} ignored: a watch is never resynced`] : []),
   ];
 }
 

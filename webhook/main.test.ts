@@ -13,8 +13,9 @@ import { until } from "../test/fakes/until.ts";
 import { createAuthority, issueServingCertificate, type Authority } from "../lib/certificates.ts";
 import { listen } from "../lib/http.ts";
 import type { KeyPair } from "../lib/server-certificate.ts";
+import { CERTIFICATE_POLL_MS } from "./certificates/serving-certificate.ts";
 import { webhookConfig } from "./config.ts";
-import { CERTIFICATE_POLL_MS, startWebhook, type RunningWebhook } from "./main.ts";
+import { startWebhook, type RunningWebhook } from "./main.ts";
 
 const ROLE = { "eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/s3-reader" };
 
@@ -65,6 +66,7 @@ async function setUp({ flags = [], env = {}, before }: Options = {}): Promise<Se
           "--port=0",
           "--metrics-port=0",
           "--drain-seconds=1",
+          "--in-cluster=false",
           `--kube-api=${server.url}`,
           `--tls-cert=${certFile}`,
           `--tls-key=${keyFile}`,

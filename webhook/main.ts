@@ -1,4 +1,3 @@
-import { X509Certificate } from "node:crypto";
 import express, { type Express } from "express";
 import { Registry } from "prom-client";
 import { systemClock, type Clock } from "../lib/clock.ts";
@@ -6,7 +5,7 @@ import { listen, type RunningServer } from "../lib/http.ts";
 import { connect } from "../lib/kube/connection.ts";
 import { startListWatch } from "../lib/kube/list-watch.ts";
 import type { Logger } from "../lib/log.ts";
-import { watchKeyPair, type KeyPair } from "../lib/server-certificate.ts";
+import { startServingCertificate } from "./certificates/serving-certificate.ts";
 import { createApp } from "./app.ts";
 import type { RoleAccount } from "./compose-role-arn.ts";
 import {
@@ -28,7 +27,10 @@ export interface RunningWebhook extends AsyncDisposable {
   /** Port of the webhook; differs from the one asked for when that was 0. */
   readonly port: number;
   readonly metricsPort: number;
-  /** Resolves when all ServiceAccounts and Namespaces are known; rejects when it is stopped before. */
+  /**
+   * Resolves when all ServiceAccounts and Namespaces are known and the API server trusts the serving
+   * certificate; rejects when it is stopped before.
+   */
   readonly whenReady: Promise<void>;
 }
 
@@ -39,13 +41,12 @@ export interface WebhookDeps {
   readonly clock?: Clock | undefined;
 }
 
-/** How soon a changed certificate file is noticed, in milliseconds. */
-export const CERTIFICATE_POLL_MS = 1000;
 const METADATA_TIMEOUT_MS = 5000;
 
 /**
  * Starts the webhook: it answers as soon as this resolves, and is ready once it knows all
- * ServiceAccounts and Namespaces. Disposing first makes it unready, then finishes open requests.
+ * ServiceAccounts and Namespaces and has a certificate that the API server trusts. Disposing first
+ * makes it unready, then finishes open requests.
  *
  * @throws AppError CERTIFICATE_INVALID, METADATA_UNAVAILABLE or CONFIG_INVALID, and the error of a
  *   port in use.
@@ -56,6 +57,7 @@ export async function startWebhook(
 ): Promise<RunningWebhook> {
   for (const warning of configWarnings(config)) log.warn({ warning }, "Setting not followed");
   await using stack = new AsyncDisposableStack();
+
   const stop = new AbortController();
   stack.defer(() => stop.abort());
 
@@ -64,25 +66,17 @@ export async function startWebhook(
   const connection = connect({ kubeconfig: config.kubeconfig, kubeApi: config.kubeApi });
 
   let server: RunningServer | undefined;
-  let keyPair: KeyPair | undefined;
-  const useCertificate = (pair: KeyPair): void => {
-    keyPair = pair;
-    server?.setCertificate(pair);
-    metrics.certificateExpirySeconds.set(expirySecondsOf(pair));
-    log.info({ expires: new Date(expirySecondsOf(pair) * 1000) }, "Using serving certificate");
-  };
-  const firstKeyPair = await watchKeyPair(
-    { certFile: config.tlsCert, keyFile: config.tlsKey },
-    {
+  const certificate = stack.use(
+    await startServingCertificate(config, {
+      connection,
+      hostname: env["HOSTNAME"] ?? "webhook",
       clock,
-      pollMs: CERTIFICATE_POLL_MS,
-      signal: stop.signal,
-      onChange: useCertificate,
-      onError: (err) =>
-        log.error({ err }, "Cannot reload the serving certificate, keeping the old"),
-    },
+      log,
+      metrics,
+      onChange: (pair) => server?.setCertificate(pair),
+    }),
   );
-  useCertificate(firstKeyPair);
+  const firstKeyPair = certificate.current;
 
   const cache = stack.use(
     startListWatch({
@@ -162,7 +156,8 @@ export async function startWebhook(
       if (draining) return "draining";
       if (!cache.synced) return "ServiceAccounts are not listed yet";
       if (!namespaceCache.synced) return "Namespaces are not listed yet";
-      return configMap?.synced === false ? "the ConfigMap is not read yet" : undefined;
+      if (configMap?.synced === false) return "the ConfigMap is not read yet";
+      return certificate.notReadyBecause();
     },
     log,
     metrics,
@@ -189,7 +184,7 @@ export async function startWebhook(
     }),
   );
   // It may have been changed while the server was not listening yet.
-  if (keyPair !== undefined && keyPair !== firstKeyPair) server.setCertificate(keyPair);
+  if (certificate.current !== firstKeyPair) server.setCertificate(certificate.current);
   stack.defer(() => {
     draining = true;
     log.info("Draining");
@@ -197,10 +192,11 @@ export async function startWebhook(
   const { port } = server;
   const metricsPort = metricsServer.port;
   log.info({ port, metricsPort }, "Listening");
-  const whenReady = allSynced([
-    cache,
-    namespaceCache,
-    ...(configMap === undefined ? [] : [configMap]),
+  const whenReady = allReady([
+    cache.whenSynced,
+    namespaceCache.whenSynced,
+    certificate.whenReady,
+    ...(configMap === undefined ? [] : [configMap.whenSynced]),
   ]);
   // Nobody has to wait for it.
   whenReady.catch(() => {});
@@ -225,10 +221,8 @@ async function roleAccountOf(
   return config.partition === "" ? found : { ...found, partition: config.partition };
 }
 
-async function allSynced(
-  watches: readonly { readonly whenSynced: Promise<void> }[],
-): Promise<void> {
-  await Promise.all(watches.map(({ whenSynced }) => whenSynced));
+async function allReady(parts: readonly Promise<void>[]): Promise<void> {
+  await Promise.all(parts);
 }
 
 function createMetricsApp(registry: Registry, refresh: () => void): Express {
@@ -240,8 +234,4 @@ function createMetricsApp(registry: Registry, refresh: () => void): Express {
     res.type(registry.contentType).send(await registry.metrics());
   });
   return app;
-}
-
-function expirySecondsOf({ cert }: KeyPair): number {
-  return new X509Certificate(cert).validToDate.getTime() / 1000;
 }

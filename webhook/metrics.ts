@@ -1,4 +1,8 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import {
+  createCertificateMetrics,
+  type CertificateMetrics,
+} from "./certificates/certificate-metrics.ts";
 import type { LiveReadResult } from "./live-reads.ts";
 import type { ReviewReason } from "./review.ts";
 import type { Validation } from "./validation.ts";
@@ -11,7 +15,7 @@ export type OutcomeReason = ReviewReason | "unreadable-request" | "internal-erro
 /** Configuration beside flags and annotations that others write. */
 export type ConfigSource = "config-map" | "container-credentials";
 
-export interface WebhookMetrics {
+export interface WebhookMetrics extends CertificateMetrics {
   readonly reviews: Pick<Counter<"outcome" | "reason">, "inc"> & {
     inc(labels: { outcome: Outcome; reason: OutcomeReason }): void;
   };
@@ -31,7 +35,6 @@ export interface WebhookMetrics {
   readonly cachedServiceAccounts: Pick<Gauge, "set">;
   readonly cachedNamespaces: Pick<Gauge, "set">;
   readonly cacheStaleSeconds: Pick<Gauge, "set">;
-  readonly certificateExpirySeconds: Pick<Gauge, "set">;
 }
 
 /** A review takes well below a millisecond from the cache and at most a second live. */
@@ -94,10 +97,6 @@ export function createMetrics(registry: Registry): WebhookMetrics {
       help: "Time since the API server last told anything about ServiceAccounts, or about Namespaces if that is longer ago",
       registers,
     }),
-    certificateExpirySeconds: new Gauge({
-      name: "irsa_webhook_certificate_expiry_timestamp_seconds",
-      help: "When the serving certificate expires, in seconds since the epoch",
-      registers,
-    }),
+    ...createCertificateMetrics(registry),
   };
 }

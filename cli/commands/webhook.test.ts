@@ -35,6 +35,7 @@ describe("irsa webhook", () => {
     const irsa = new Command("irsa").exitOverride();
     addWebhook(irsa, {
       env: {
+        IRSA_IN_CLUSTER: "false",
         IRSA_TLS_CERT: join(folder, "tls.crt"),
         IRSA_TLS_KEY: join(folder, "tls.key"),
         AWS_EC2_METADATA_DISABLED: "true",

@@ -44,6 +44,7 @@ before(async () => {
   plane = cleanUp.use(await startControlPlane({ auditLog: true }));
   kube = connect({ kubeconfig: plane.kubeconfig });
   const flags = ["--kubeconfig", plane.kubeconfig, "--host=127.0.0.1", "--port=0"];
+  flags.push("--in-cluster=false");
   flags.push("--metrics-port=0", "--tls-cert", stage.certFile, "--tls-key", stage.keyFile);
   const log = createLogger({ level: "error", service: "e2e" }, process.stderr);
   const webhook = cleanUp.use(await startWebhook(webhookConfig.parse(flags, {}), { log, env: {} }));

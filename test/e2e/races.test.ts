@@ -36,7 +36,8 @@ before(async () => {
   kube = connect({ kubeconfig: plane.kubeconfig });
   const log = createLogger({ level: "error", service: "e2e" }, process.stderr);
   const args = ["--kubeconfig", plane.kubeconfig, "--host=127.0.0.1", "--port=0"];
-  args.push("--metrics-port=0", "--tls-cert", stage.certFile, "--tls-key", stage.keyFile);
+  args.push("--in-cluster=false", "--metrics-port=0");
+  args.push("--tls-cert", stage.certFile, "--tls-key", stage.keyFile);
   const webhook = cleanUp.use(await startWebhook(webhookConfig.parse(args, {}), { log, env: {} }));
   await webhook.whenReady;
   const labels = { "irsa-anywhere.io/injection": "enabled" };
