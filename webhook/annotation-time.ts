@@ -23,7 +23,8 @@ const Managed = z.looseObject({
  * When an annotation of an object got its value, in milliseconds since the epoch, whole seconds:
  * the time that the API server notes with the fields of the client that owns it (Kubernetes,
  * "Server-Side Apply", managedFields). That client may have changed another field since, so the
- * annotation may be older than this, never newer. Undefined when the server notes nothing.
+ * annotation may be older than this, never newer. Undefined when the server notes nothing, as of an
+ * object that was created without any field to note.
  */
 export function annotatedAtMs(object: unknown, key: string): number | undefined {
   const { managedFields = [] } = Managed.safeParse(object).data?.metadata ?? {};

@@ -27,9 +27,18 @@ export function createAssociations({
       await Promise.race([known, clock.sleep(waitMs, waited.signal)]);
       waited.abort();
     }
-    return {
-      containerCredentials: containerCredentials?.names.has(`${namespace}/${name}`) === true,
-      configMap: configMap?.entryFor(namespace, name),
-    };
+    return knownAssociation({ containerCredentials, configMap }, namespace, name);
+  };
+}
+
+/** What the configuration says of a ServiceAccount as far as it is read now. */
+export function knownAssociation(
+  { containerCredentials, configMap }: Pick<AssociationsDeps, "containerCredentials" | "configMap">,
+  namespace: string,
+  name: string,
+): Association {
+  return {
+    containerCredentials: containerCredentials?.names.has(`${namespace}/${name}`) === true,
+    configMap: configMap?.entryFor(namespace, name),
   };
 }

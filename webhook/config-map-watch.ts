@@ -20,6 +20,8 @@ export interface ConfigMapWatchOptions {
   readonly log: Pick<Logger, "debug" | "info" | "warn" | "error">;
   /** Called for each content that cannot be used; the last good one stays in use. */
   readonly onBad: (err: unknown) => void;
+  /** Called when another content comes into use. */
+  readonly onChange?: (() => void) | undefined;
 }
 
 export interface ConfigMapWatch extends AsyncDisposable {
@@ -45,6 +47,7 @@ export function watchConfigMap({
   clock,
   log,
   onBad,
+  onChange,
 }: ConfigMapWatchOptions): ConfigMapWatch {
   const entries = new LastGood<ConfigMapEntries, string | null>(NO_ENTRIES, {
     parse: (text) => {
@@ -63,6 +66,7 @@ export function watchConfigMap({
         },
         "Using roles of the ConfigMap",
       );
+      onChange?.();
       return parsed.entries;
     },
     onBad,

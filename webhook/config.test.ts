@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
 import { Registry } from "prom-client";
+import { createAuditMetrics } from "./audit/audit-metrics.ts";
+import { FINDING_REASONS } from "./audit/finding.ts";
 import {
   configWarnings,
   givenRoleAccount,
@@ -26,11 +28,12 @@ describe("docs/webhook.md", async () => {
 
   const registry = new Registry();
   createMetrics(registry);
+  createAuditMetrics(registry);
   for (const { name } of registry.getMetricsAsArray()) {
     it(`explains ${name}`, () => assert.ok(page.includes(`\`${name}\``)));
   }
 
-  for (const reason of Object.keys(MUTATION_REASONS)) {
+  for (const reason of [...Object.keys(MUTATION_REASONS), ...Object.keys(FINDING_REASONS)]) {
     it(`explains the reason ${reason}`, () => assert.ok(page.includes(`\`${reason}\``)));
   }
 });
@@ -73,6 +76,10 @@ describe("webhookConfig", () => {
       serviceName: "pod-identity-webhook",
       lookupGraceMs: 1000,
       drainSeconds: 10,
+      audit: true,
+      auditAllNamespaces: false,
+      auditEvict: false,
+      auditEvictPerMinute: 5,
       logLevel: "info",
       watchConfigMap: false,
       containerCredentialsFile: "",

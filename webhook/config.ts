@@ -4,6 +4,7 @@ import { parseGoDurationMs, parseGoInteger } from "../lib/go-values.ts";
 import { defineConfig, ignored, integer, toggle, value, type ConfigOf } from "../lib/config.ts";
 import { LOG_LEVELS } from "../lib/log.ts";
 import { CERTIFICATE_SETTINGS, checkCertificateConfig } from "./certificates/certificate-config.ts";
+import { AUDIT_SETTINGS, checkAuditConfig } from "./audit/audit-config.ts";
 import type { RoleAccount } from "./compose-role-arn.ts";
 import { MAX_TOKEN_EXPIRATION_SECONDS, MIN_TOKEN_EXPIRATION_SECONDS } from "./identity.ts";
 import type { MutationSettings } from "./mutation.ts";
@@ -280,6 +281,7 @@ const SERVER_SETTINGS = {
     integer({ min: 0, max: 3600, fallback: 10 }),
     "Longest wait for open requests on stop, in seconds",
   ),
+  ...AUDIT_SETTINGS,
   logLevel: value("log-level", z.enum(LOG_LEVELS).default("info"), LOG_LEVELS.join(", ")),
   klogFlags: ignored(KLOG_FLAGS),
   idleFlags: ignored(IDLE_FLAGS),
@@ -294,7 +296,11 @@ export const SERVER_FLAGS: readonly string[] = Object.values(SERVER_SETTINGS)
 /** Everything `irsa webhook` can be told; AWS's flags keep their names and defaults. */
 export const webhookConfig = defineConfig(
   { ...SERVER_SETTINGS, ...MUTATION_SETTINGS },
-  (config) => [...checkCertificateConfig(config), ...checkMutationConfig(config)],
+  (config) => [
+    ...checkCertificateConfig(config),
+    ...checkAuditConfig(config),
+    ...checkMutationConfig(config),
+  ],
 );
 export type WebhookConfig = ConfigOf<typeof webhookConfig.settings>;
 

@@ -30,18 +30,22 @@ export async function watchContainerCredentials(
     log,
     signal,
     onBad,
+    onChange,
   }: {
     readonly clock: Clock;
     readonly log: Pick<Logger, "info">;
     readonly signal: AbortSignal;
     /** Called for each content that cannot be used. */
     readonly onBad: (err: unknown) => void;
+    /** Called when another content comes into use. */
+    readonly onChange?: (() => void) | undefined;
   },
 ): Promise<ContainerCredentialsFile> {
   const names = new LastGood<ContainerCredentialsSet>(new Set(), {
     parse: (text) => {
       const parsed = parseContainerCredentials(text);
       log.info({ path, identities: parsed.size }, "Using the container-credentials file");
+      onChange?.();
       return parsed;
     },
     onBad,

@@ -67,6 +67,8 @@ async function setUp({ flags = [], env = {}, before }: Options = {}): Promise<Se
           "--metrics-port=0",
           "--drain-seconds=1",
           "--in-cluster=false",
+          // It has tests of its own, and this server knows one collection only.
+          "--audit=false",
           `--kube-api=${server.url}`,
           `--tls-cert=${certFile}`,
           `--tls-key=${keyFile}`,

@@ -3,10 +3,13 @@ import { Registry } from "prom-client";
 import { systemClock, type Clock } from "../lib/clock.ts";
 import { listen, type RunningServer } from "../lib/http.ts";
 import { connect } from "../lib/kube/connection.ts";
+import { startLease } from "../lib/kube/lease.ts";
 import { startListWatch } from "../lib/kube/list-watch.ts";
 import type { Logger } from "../lib/log.ts";
 import { startServingCertificate } from "./certificates/serving-certificate.ts";
 import { createApp } from "./app.ts";
+import { createAuditMetrics } from "./audit/audit-metrics.ts";
+import { startAudit, type Audit } from "./audit/start-audit.ts";
 import type { RoleAccount } from "./compose-role-arn.ts";
 import {
   configWarnings,
@@ -16,7 +19,7 @@ import {
   type WebhookConfig,
 } from "./config.ts";
 import { readInstanceAccount } from "./instance-identity.ts";
-import { createAssociations } from "./associations.ts";
+import { createAssociations, knownAssociation } from "./associations.ts";
 import { watchConfigMap } from "./config-map-watch.ts";
 import { watchContainerCredentials } from "./container-credentials-file.ts";
 import { createMetrics, type ConfigSource } from "./metrics.ts";
@@ -78,6 +81,7 @@ export async function startWebhook(
   );
   const firstKeyPair = certificate.current;
 
+  let audit: Audit | undefined;
   const cache = stack.use(
     startListWatch({
       connection,
@@ -86,6 +90,7 @@ export async function startWebhook(
       keep: serviceAccountKeeper(config.annotationPrefix),
       clock,
       log,
+      onEvent: (event) => audit?.serviceAccountsChanged(event),
     }),
   );
   const namespaceCache = stack.use(
@@ -126,6 +131,7 @@ export async function startWebhook(
           log,
           signal: stop.signal,
           onBad: badConfig("container-credentials"),
+          onChange: () => audit?.associationsChanged(),
         });
   const configMap = config.watchConfigMap
     ? stack.use(
@@ -135,6 +141,7 @@ export async function startWebhook(
           clock,
           log,
           onBad: badConfig("config-map"),
+          onChange: () => audit?.associationsChanged(),
         }),
       )
     : undefined;
@@ -171,6 +178,7 @@ export async function startWebhook(
         metrics.cacheStaleSeconds.set(
           Math.max(cache.staleSeconds(), namespaceCache.staleSeconds()),
         );
+        audit?.refreshMetrics();
       }),
       { ...place, port: config.metricsPort },
     ),
@@ -189,6 +197,28 @@ export async function startWebhook(
     draining = true;
     log.info("Draining");
   });
+  if (config.audit) {
+    const { namespace, serviceName, replicaName } = config;
+    const name = `${serviceName}-audit`;
+    const identity = replicaName || env["HOSTNAME"] || serviceName;
+    const lease = stack.use(
+      startLease({ connection, namespace, name, identity, clock, log, signal: stop.signal }),
+    );
+    audit = startAudit({
+      connection,
+      lease,
+      serviceAccounts: cache,
+      associationOf: (...account) =>
+        knownAssociation({ containerCredentials, configMap }, ...account),
+      associationsKnown: () => configMap?.synced !== false,
+      settings,
+      coverage: { allNamespaces: config.auditAllNamespaces, exemptNamespaces: [namespace] },
+      metrics: createAuditMetrics(registry),
+      evictionsPerMinute: config.auditEvict ? config.auditEvictPerMinute : 0,
+      clock,
+      log,
+    });
+  }
   const { port } = server;
   const metricsPort = metricsServer.port;
   log.info({ port, metricsPort }, "Listening");

@@ -1,5 +1,6 @@
 import type { KubeObject } from "../lib/kube/kube-object.ts";
 import type { Logger } from "../lib/log.ts";
+import { annotatedAtMs } from "./annotation-time.ts";
 import { LiveReads, type LiveReadsDeps } from "./live-reads.ts";
 import type { ServiceAccountState } from "./mutation.ts";
 import type { Annotations } from "./pod.ts";
@@ -10,6 +11,8 @@ export interface KnownServiceAccount {
   readonly annotations: Annotations;
   /** Its resourceVersion, to tell which of two readings is newer; NaN when it is no number. */
   readonly version: number;
+  /** When it was given its role, in milliseconds since the epoch; see `annotatedAtMs`. */
+  readonly roleSetAtMs?: number | undefined;
 }
 
 const NO_ANNOTATIONS: Annotations = Object.freeze({});
@@ -18,13 +21,19 @@ const NO_ANNOTATIONS: Annotations = Object.freeze({});
 export function serviceAccountKeeper(
   annotationPrefix: string,
 ): (object: KubeObject) => KnownServiceAccount {
-  return ({ metadata: { annotations, resourceVersion } }) => {
+  const roleKey = `${annotationPrefix}/role-arn`;
+  return (object) => {
+    const { annotations, resourceVersion } = object.metadata;
     const kept = Object.entries(annotations ?? {}).filter(([key]) =>
       key.startsWith(`${annotationPrefix}/`),
     );
+    const version = Number(resourceVersion);
+    if (kept.length === 0) return { annotations: NO_ANNOTATIONS, version };
+    const roleSetAtMs = annotatedAtMs(object, roleKey);
     return {
-      annotations: kept.length === 0 ? NO_ANNOTATIONS : Object.fromEntries(kept),
-      version: Number(resourceVersion),
+      annotations: Object.fromEntries(kept),
+      version,
+      ...(roleSetAtMs === undefined ? {} : { roleSetAtMs }),
     };
   };
 }

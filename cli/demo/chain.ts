@@ -112,7 +112,13 @@ async function runWebhook(
   options: Pick<ChainOptions, "narrator" | "log"> & { readonly webhookFlags: readonly string[] },
 ): Promise<RunningWebhook> {
   const { narrator, log, webhookFlags } = options;
-  const own = ["--kubeconfig", cluster.kubeconfig, "--in-cluster=false", ...servingFlags(stage)];
+  const own = [
+    "--kubeconfig",
+    cluster.kubeconfig,
+    "--in-cluster=false",
+    "--audit=false",
+    ...servingFlags(stage),
+  ];
   const webhook = await narrator.step(
     "Start irsa webhook",
     "In your cluster: a Deployment of two replicas that the API server asks about each new pod.",

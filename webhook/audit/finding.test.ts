@@ -324,3 +324,65 @@ describe("findingOf: what is wrong", () => {
     });
   }
 });
+
+describe("findingOf: container credentials are wanted", () => {
+  const serviceAccount = accountOf(ROLE);
+  const association = { containerCredentials: true, configMap: undefined };
+  const input = { serviceAccount, association, settings };
+  const wanted = (pod: Pod): Pod => {
+    const { operations } = mutationOf({ ...input, pod });
+    const patch = structuredClone([...operations]);
+    return parsePod(jsonPatch.applyPatch(structuredClone(pod), patch, true).newDocument);
+  };
+
+  it("nothing is wrong with a pod that has them", () => {
+    assert.equal(findingOf({ ...input, pod: wanted(podOf()) }), undefined);
+  });
+
+  it("a pod without any identity: no-token", () => {
+    const finding = findingOf({ ...input, pod: podOf() });
+    assert.equal(finding?.reason, "no-token");
+    assert.match(finding?.message ?? "", /has no AWS_CONTAINER_CREDENTIALS_FULL_URI/);
+    assert.equal(finding?.restartHelps, true);
+  });
+
+  it("a pod with the role of its annotation: other-role", () => {
+    const finding = findingOf({ ...input, pod: injected(podOf()) });
+    assert.equal(finding?.reason, "other-role");
+    assert.match(finding?.message ?? "", /has AWS_ROLE_ARN where AWS_CONTAINER_CREDENTIALS/);
+  });
+
+  it("a pod with them, the role of its annotation wanted: other-role", () => {
+    assert.equal(find(wanted(podOf()))?.reason, "other-role");
+  });
+});
+
+describe("findingOf: the namespace", () => {
+  const inputs = { pod: podOf(), settings, tier: "required" } as const;
+
+  it("asks for its default role where the ServiceAccount names none", () => {
+    const policy = { defaultRoleArn: OTHER_ROLE };
+    const finding = findingOf({ ...inputs, serviceAccount: accountOf(undefined), policy });
+    assert.equal(finding?.reason, "no-token");
+    assert.equal(finding?.roleArn, OTHER_ROLE);
+  });
+
+  it("that does not allow the role makes it no finding: nobody should carry it", () => {
+    const policy = { allowedRoles: [OTHER_ROLE] };
+    assert.equal(findingOf({ ...inputs, serviceAccount: accountOf(ROLE), policy }), undefined);
+  });
+
+  it("that requires an identity hides no conflict of one container", () => {
+    const spec = {
+      volumes: [{ name: "other", emptyDir: {} }],
+      containers: [
+        { name: "app", volumeMounts: [{ name: "other", mountPath: MOUNT_PATH }] },
+        { name: "log" },
+      ],
+    };
+    const pod = podOf({ spec });
+    const finding = findingOf({ ...inputs, pod, serviceAccount: accountOf(ROLE) });
+    assert.equal(finding?.reason, "no-token");
+    assert.match(finding?.message ?? "", /^(?!.*container "app").*container "log"/);
+  });
+});

@@ -53,9 +53,11 @@ export function findingOf({ roleSetAtMs, ...input }: FindingInput): Finding | un
   if (state.ended || state.optedOut || state.mirror) return undefined;
 
   const bare = withoutIdentity(input.pod);
-  const possible = mutationOf({ ...input, pod: bare });
+  // A refusal in `required` would hide which containers it is about.
+  const asked = { ...input, tier: "enabled" } as const;
+  const possible = mutationOf({ ...asked, pod: bare });
   // Where nothing is in the way. Only a container that is not given its identity makes it needed.
-  const ideal = mutationOf({ ...input, pod: withoutVolumes(bare) });
+  const ideal = mutationOf({ ...asked, pod: withoutVolumes(bare) });
   const wanted = wantedOf(ideal.operations);
   const given = wantedOf(possible.operations);
 
