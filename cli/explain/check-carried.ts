@@ -1,6 +1,7 @@
 import { FINDING_REASONS } from "../../webhook/audit/finding.ts";
 import { renewCommand } from "./check-service-account.ts";
 import type { ContainerFacts } from "./pod-facts.ts";
+import { sentence } from "./sentence.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { IDENTITY_PAIRS, isFileUnknown, type Standing } from "./standing.ts";
 import type { Step } from "./step.ts";
@@ -14,6 +15,9 @@ export function checkEnvironment(snapshot: Snapshot, standing: Standing): Step {
   if (finding !== undefined && finding.reason !== "foreign-volume") {
     const meaning = sentence(FINDING_REASONS[finding.reason]);
     return { id, status: "problem", found, meaning, next: mend(snapshot, standing) };
+  }
+  if (finding !== undefined && carrying.length === 0) {
+    return { id, status: "note", found, meaning: "Something stands where the token belongs." };
   }
   if (carrying.length === 0) {
     const meaning = "The SDKs in the pod find no identity, and fall back to the role of the node.";
@@ -99,10 +103,6 @@ export function checkOtherCredentials(snapshot: Snapshot, { facts }: Standing): 
     return { id, status: "note", found, meaning };
   }
   return { id, status: "ok", found: "none" };
-}
-
-function sentence(text: string): string {
-  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`;
 }
 
 function describeIdentity({ name, env }: ContainerFacts): string {

@@ -36,18 +36,16 @@ export function checkNamespaceLabel(snapshot: Snapshot, { covering }: Standing):
 }
 
 /** How much the namespace relies on the webhook. */
-export function checkTier({ tier, covering = [] }: Standing): Step {
+export function checkTier({ namespaceObject }: Snapshot, { tier, covering = [] }: Standing): Step {
   const id = "tier";
+  if (namespaceObject.status !== "found") return unreadStep(id, namespaceObject, "the namespace");
   if (tier === undefined) {
     const meaning = "Pods start without an identity, and nobody is told.";
     return { id, status: "note", found: "none", meaning };
   }
   const [webhook] = covering;
   const policy = webhook?.failurePolicy ?? (tier === "required" ? "Fail" : "Ignore");
-  const meaning =
-    policy === "Fail"
-      ? "While the webhook does not answer, pods are refused."
-      : "While the webhook does not answer, pods start without an identity.";
+  const meaning = `While the webhook does not answer, ${fateOf(policy)}.`;
   return { id, status: "ok", found: `${tier}, failurePolicy ${policy}`, meaning };
 }
 
@@ -119,7 +117,7 @@ function reachabilityOf(webhook: ObservedWebhook, snapshot: Snapshot): Step {
     }
     if (tls.status !== "unreachable") return { id, status: "ok", found: `${place} answers` };
     const found = `${place}: ${tls.problem}`;
-    const meaning = "Nothing answers there, so the API server goes on without the webhook.";
+    const meaning = `Nothing answers there, so ${fateOf(webhook.failurePolicy)}.`;
     return { id, status: "problem", found, meaning, next: `curl -vk ${target.url}` };
   }
   const pods = `kubectl get endpointslices -n ${target.namespace} -l kubernetes.io/service-name=${target.name}`;
@@ -131,7 +129,7 @@ function reachabilityOf(webhook: ObservedWebhook, snapshot: Snapshot): Step {
   if (readyEndpoints.status !== "found") return unreadStep(id, readyEndpoints, place);
   const found = `${place}: ready endpoints: ${readyEndpoints.value}`;
   if (readyEndpoints.value === 0) {
-    const meaning = "No pod of the webhook is ready, so the API server gets no answer.";
+    const meaning = `No pod of the webhook is ready, so ${fateOf(webhook.failurePolicy)}.`;
     return { id, status: "problem", found, meaning, next: pods };
   }
   if (snapshot.inCluster && tls?.status === "unreachable") {
@@ -141,8 +139,9 @@ function reachabilityOf(webhook: ObservedWebhook, snapshot: Snapshot): Step {
   return { id, status: "ok", found };
 }
 
-function trustOf({ configuration, target, tls, caPem }: ObservedWebhook, snapshot: Snapshot): Step {
+function trustOf(webhook: ObservedWebhook, snapshot: Snapshot): Step {
   const id = "trusted";
+  const { configuration, target, tls, caPem } = webhook;
   const place = describeTarget(target);
   const authority = caPem === "" ? "the roots of this machine" : "caBundle";
   if (tls?.status === "trusted") {
@@ -154,7 +153,7 @@ function trustOf({ configuration, target, tls, caPem }: ObservedWebhook, snapsho
     target.kind === "url" ? !isLoopback(target.url) || snapshot.sharesLoopback : snapshot.inCluster;
   if (tls?.status === "untrusted" && isItself) {
     const found = `${place}: ${tls.problem}`;
-    const meaning = "The API server refuses the connection, and the webhook is never asked.";
+    const meaning = `The API server refuses the connection, so ${fateOf(webhook.failurePolicy)}: put the authority of the certificate into caBundle.`;
     const next = `kubectl get mutatingwebhookconfiguration ${configuration} -o jsonpath='{.webhooks[*].clientConfig.caBundle}'`;
     return { id, status: "problem", found, meaning, next };
   }
@@ -163,6 +162,11 @@ function trustOf({ configuration, target, tls, caPem }: ObservedWebhook, snapsho
       ? "There was no connection to look at its certificate."
       : "The address of a Service is reached from inside the cluster only.";
   return { id, status: "unknown", found: `${place}: its certificate was not seen`, meaning };
+}
+
+/** What becomes of pods that the webhook is not asked about. */
+function fateOf(failurePolicy: string): string {
+  return failurePolicy === "Fail" ? "pods are refused" : "pods start without an identity";
 }
 
 const RANKS = ["problem", "unknown", "note", "ok"] as const;

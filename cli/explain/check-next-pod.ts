@@ -1,3 +1,4 @@
+import { parseRoleArn } from "../../lib/arn.ts";
 import { MUTATION_REASONS } from "../../webhook/mutation.ts";
 import { renewCommand } from "./check-service-account.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -25,6 +26,9 @@ export function checkDecision(snapshot: Snapshot, standing: Standing): Step {
   }
   const role = roleArn ?? "container credentials";
   const found = `it would get ${role}, audience ${identity?.audience ?? ""}`;
+  if (roleArn !== undefined && parseRoleArn(roleArn) === undefined) {
+    return { id, status: "note", found, meaning: "STS knows no such role." };
+  }
   if (covering?.length === 0) {
     const meaning = "But the webhook would not be asked.";
     return { id, status: "note", found, meaning };

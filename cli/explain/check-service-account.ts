@@ -1,5 +1,7 @@
-import { roleArnProblem } from "../../webhook/role-arn-problem.ts";
+import { parseRoleArn } from "../../lib/arn.ts";
 import { allowsRole, parseNamespacePolicy } from "../../webhook/namespace-policy.ts";
+import { validateServiceAccount } from "../../webhook/validate-service-account.ts";
+import { sentence } from "./sentence.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Standing } from "./standing.ts";
 import type { Step } from "./step.ts";
@@ -30,48 +32,38 @@ export function checkAnnotation(snapshot: Snapshot, standing: Standing): Step {
   const id = "annotation";
   const { serviceAccount, namespaceObject } = snapshot;
   const { roleKey, settings, decision, isServed } = standing;
-  // What the pod has already does not go away with the annotation.
-  const lacking = isServed ? "note" : "problem";
   if (serviceAccount.status !== "found") return unreadStep(id, serviceAccount, "its annotations");
-  const annotations = serviceAccount.value.metadata.annotations ?? {};
-  const written = annotations[roleKey];
-  const next = annotateCommand(snapshot, standing);
-  if (written === undefined) {
-    if (decision.identity !== undefined) {
-      const role = decision.roleArn ?? "container credentials";
-      return {
-        id,
-        status: "ok",
-        found: `no ${roleKey}; from its ${decision.identity.source}: ${role}`,
-      };
-    }
-    const near = nearKeys(annotations);
-    const found = near.length === 0 ? `no ${roleKey}` : `no ${roleKey}, but ${near.join(", ")}`;
-    const meaning =
-      near.length === 0
-        ? "Nobody asks for an AWS role: the webhook leaves such pods alone."
-        : `The name is misspelt: expected ${roleKey}.`;
-    return { id, status: lacking, found, meaning, next };
-  }
-  const found = `${roleKey}=${written}`;
-  const problem = settings.roleAccount === undefined ? roleArnProblem(written) : undefined;
-  if (problem !== undefined) {
-    const meaning = `It ${problem.problem}: expected ${problem.wanted}.`;
-    return { id, status: "problem", found: `${roleKey}=${JSON.stringify(written)}`, meaning, next };
-  }
+  const { annotations = {}, labels = {} } = serviceAccount.value.metadata;
   const policy =
     namespaceObject.status === "found"
       ? parseNamespacePolicy(namespaceObject.value.metadata.annotations ?? {}).policy
       : {};
-  if (!allowsRole(policy, decision.roleArn ?? written)) {
-    const allowed = (policy.allowedRoles ?? []).join(", ") || "none";
-    const meaning = `The namespace does not allow this role; it allows: ${allowed}.`;
-    const command = `kubectl get namespace ${snapshot.namespace} -o yaml`;
-    return { id, status: lacking, found, meaning, next: command };
+  const mistakes = validateServiceAccount({ annotations, labels }, settings, policy);
+  const told = mistakes.length === 0 ? {} : { meaning: mistakes.map(sentence).join(" ") };
+  const written = annotations[roleKey];
+  const next = annotateCommand(snapshot, standing);
+  // What the pod has already does not go away with the annotation.
+  const lacking = isServed ? "note" : "problem";
+  if (written === undefined || written === "") {
+    const found = written === undefined ? `no ${roleKey}` : `${roleKey} is empty`;
+    if (decision.identity !== undefined) {
+      const { source } = decision.identity;
+      const role = decision.roleArn ?? "container credentials";
+      return { id, status: "ok", found: `${found}; ${role} from: ${source}`, ...told };
+    }
+    const meaning = "Nobody asks for an AWS role, so the webhook leaves the pod alone.";
+    return { id, status: lacking, found, meaning, ...told, next };
   }
-  const others = decision.warnings.filter((warning) => warning.startsWith("ServiceAccount "));
-  if (others.length > 0) return { id, status: "note", found, meaning: `${others.join("; ")}.` };
-  return { id, status: "ok", found };
+  const found = `${roleKey}=${written}`;
+  const roleArn = decision.roleArn ?? written;
+  if (settings.roleAccount === undefined && parseRoleArn(roleArn) === undefined) {
+    return { id, status: "problem", found: `${roleKey}=${JSON.stringify(written)}`, ...told, next };
+  }
+  if (!allowsRole(policy, roleArn)) {
+    const command = `kubectl get namespace ${snapshot.namespace} -o yaml`;
+    return { id, status: lacking, found, ...told, next: command };
+  }
+  return { id, status: mistakes.length === 0 ? "ok" : "note", found, ...told };
 }
 
 /** Whether the role was set after the pod was created; a webhook only acts on new pods. */
@@ -104,11 +96,6 @@ function annotateCommand(
   { serviceAccountName, roleKey }: Standing,
 ): string {
   return `kubectl annotate serviceaccount ${serviceAccountName} -n ${namespace} ${roleKey}=${ROLE_SHAPE} --overwrite`;
-}
-
-/** Keys of annotations that look as if the role's was meant. */
-function nearKeys(annotations: Readonly<Record<string, string>>): readonly string[] {
-  return Object.keys(annotations).filter((key) => /role[-_.]?arn$/i.test(key));
 }
 
 function isoOf(ms: number): string {

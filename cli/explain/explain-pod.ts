@@ -33,7 +33,7 @@ export interface Explanation {
 
 const CHECKS: readonly ((snapshot: Snapshot, standing: Standing) => Step)[] = [
   checkNamespaceLabel,
-  (_snapshot, standing) => checkTier(standing),
+  checkTier,
   checkConfiguration,
   checkReachable,
   checkTrusted,

@@ -8,7 +8,7 @@ export const STEP_TITLES = {
   skipped: "Skip labels",
   "service-account": "ServiceAccount",
   annotation: "Role annotation",
-  age: "Pod older than annotation",
+  age: "Annotation older than pod",
   environment: "Injected variables",
   volume: "Token volume",
   readable: "Token readable",
