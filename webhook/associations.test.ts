@@ -86,6 +86,7 @@ async function setUp(
   await Promise.all([writeFile(certFile, cert), writeFile(keyFile, key)]);
 
   const server = stack.use(await startObjectServer());
+  server.put("/api/v1/namespaces/team", { metadata: {} });
   for (const name of ["app", "own"]) {
     const annotations = name === "own" ? { "eks.amazonaws.com/role-arn": role("own") } : {};
     server.put(`${SERVICE_ACCOUNTS}/${name}`, { metadata: { annotations } });
