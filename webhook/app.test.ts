@@ -342,6 +342,133 @@ describe("POST /mutate", () => {
   });
 });
 
+describe("POST /mutate/required", () => {
+  it("patches what can be patched, like the other tier", async () => {
+    await using served = await serve();
+    const [required, enabled] = await Promise.all([
+      served.send({ path: "/mutate/required", body: asJson }),
+      served.send({ body: asJson }),
+    ]);
+    assert.equal(required.body, enabled.body);
+  });
+
+  for (const [name, deps, reason, problem] of [
+    [
+      "whose ServiceAccount does not exist",
+      { stateOf: async () => ({ status: "service-account-not-found" }) },
+      "service-account-not-found",
+      'ServiceAccount "app" does not exist: create it, or name another in spec.serviceAccountName',
+    ],
+    [
+      "whose namespace could not be read",
+      { policyOf: async () => undefined },
+      "namespace-unavailable",
+      "its namespace could not be read: try again; the log of the webhook says why",
+    ],
+    [
+      "whose role its namespace does not allow",
+      { policyOf: async () => ({ allowedRoles: [] }) },
+      "role-not-allowed",
+      `role ${ROLE_ARN} is not in the namespace's irsa-anywhere.io/allowed-roles, which allows none: have it added there`,
+    ],
+  ] as const satisfies readonly (readonly [string, Partial<AppDeps>, string, string])[]) {
+    it(`refuses a pod ${name}; the other path lets it pass with a warning`, async () => {
+      await using served = await serve(deps);
+      const refused = JSON.parse(
+        (await served.send({ path: "/mutate/required", body: asJson })).body,
+      ).response;
+      assert.deepEqual([refused.uid, refused.allowed, refused.patch], ["u-1", false, undefined]);
+      assert.equal(refused.auditAnnotations.decision, "denied");
+      assert.equal(refused.auditAnnotations.reason, reason);
+      const since = "Pod refused, since its namespace has irsa-anywhere.io/injection=required";
+      assert.equal(refused.status.message, `${since}: ${problem}`);
+      assert.deepEqual([refused.status.code, refused.status.reason], [403, "Forbidden"]);
+
+      const passed = JSON.parse((await served.send({ body: asJson })).body).response;
+      assert.deepEqual([passed.allowed, passed.patch], [true, undefined]);
+      assert.equal(passed.auditAnnotations.reason, reason);
+      assert.equal(passed.warnings.length, 1);
+
+      assert.deepEqual(
+        served.log.map(({ tier, decision }) => [tier, decision]),
+        [
+          ["required", "denied"],
+          ["enabled", "unchanged"],
+        ],
+      );
+      const counted = `irsa_webhook_reviews_total{outcome="denied",reason="${reason}"} 1\n`;
+      assert.ok((await served.registry.metrics()).includes(counted));
+    });
+  }
+
+  it("asks nobody about a pod that names no ServiceAccount, and lets it pass", async () => {
+    await using served = await serve({
+      stateOf: () => assert.fail("a ServiceAccount was asked for"),
+      policyOf: () => assert.fail("a namespace was asked for"),
+    });
+    const object = { spec: { containers: [{ name: "app" }] } };
+    const body = JSON.stringify({ request: { ...review.request, object } });
+    const { response } = JSON.parse((await served.send({ path: "/mutate/required", body })).body);
+    assert.deepEqual([response.allowed, response.warnings], [true, undefined]);
+  });
+});
+
+describe("POST /validate", () => {
+  const key = "eks.amazon.com/role-arn";
+  const warning = `annotation ${key} is not read: write eks.amazonaws.com/role-arn`;
+  const request = {
+    uid: "u-3",
+    namespace: "team",
+    operation: "CREATE",
+    resource: { group: "", version: "v1", resource: "serviceaccounts" },
+    object: { kind: "ServiceAccount", metadata: { name: "app", annotations: { [key]: ROLE_ARN } } },
+  };
+  const body = JSON.stringify({ ...review, request });
+
+  it("warns of a mistake, logs it and counts it", async () => {
+    await using served = await serve();
+    const { response } = JSON.parse((await served.send({ path: "/validate", body })).body);
+    assert.deepEqual(response, {
+      uid: "u-3",
+      allowed: true,
+      auditAnnotations: { decision: "warned" },
+      warnings: [warning],
+    });
+    const [line] = served.log;
+    assert.deepEqual([line?.["msg"], line?.["problems"]], ["Found mistakes", [warning]]);
+    const counted = 'irsa_webhook_validations_total{outcome="warned"} 1\n';
+    assert.ok((await served.registry.metrics()).includes(counted));
+  });
+
+  it("denies it on demand", async () => {
+    await using served = await serve({ validation: "deny" });
+    const { response } = JSON.parse((await served.send({ path: "/validate", body })).body);
+    assert.deepEqual([response.allowed, response.status.message], [false, warning]);
+  });
+
+  it("judges the role by the policy of its namespace", async () => {
+    await using served = await serve({ policyOf: async () => ({ allowedRoles: [] }) });
+    const annotations = { "eks.amazonaws.com/role-arn": ROLE_ARN };
+    const object = { metadata: { annotations } };
+    const { response } = JSON.parse(
+      (
+        await served.send({
+          path: "/validate",
+          body: JSON.stringify({ request: { ...request, object } }),
+        })
+      ).body,
+    );
+    assert.match(response.warnings[0], /is not in the namespace's irsa-anywhere.io\/allowed-roles/);
+  });
+
+  it("answers what is no review as the other paths do", async () => {
+    await using served = await serve();
+    const { response } = JSON.parse((await served.send({ path: "/validate", body: "{}" })).body);
+    assert.deepEqual([response.allowed, response.status.message], [false, "bad content"]);
+    assert.equal((await served.send({ path: "/validate", method: "GET" })).status, 405);
+  });
+});
+
 describe("probes", () => {
   it("says that it lives, and whether it is ready and why not, without a log line", async () => {
     let problem: string | undefined = "ServiceAccounts are not listed yet";
