@@ -86,7 +86,7 @@ interface Reviewed {
 async function reviewPod(body: string, tier: Tier, deps: AppDeps): Promise<Reviewed> {
   const parsed = parseReview(body);
   if (parsed.status === "answered") return answeredAtOnce(parsed, deps);
-  const { uid, namespace, pod } = parsed.review;
+  const { uid, namespace, pod, ephemeralContainers } = parsed.review;
   const { metadata } = pod;
   const name = serviceAccountNameOf(pod);
   const mutation = mutationOf({
@@ -94,6 +94,7 @@ async function reviewPod(body: string, tier: Tier, deps: AppDeps): Promise<Revie
     tier,
     settings: deps.settings,
     random: deps.random(),
+    ephemeralContainers,
     ...(await knownOf(namespace, name, deps)),
   });
   const { reason, identity, roleArn, operations, warnings, denial } = mutation;

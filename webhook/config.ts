@@ -115,6 +115,18 @@ export const MUTATION_SETTINGS = {
     false,
     "Whether SDKs call the STS of their region where no annotation says so",
   ),
+  roleSessionName: toggle(
+    "role-session-name",
+    false,
+    "Sets AWS_ROLE_SESSION_NAME to the name of the pod",
+  ),
+  disableEc2Metadata: toggle(
+    "disable-ec2-metadata",
+    false,
+    "Sets AWS_EC2_METADATA_DISABLED, so that no SDK falls back to the node's role; always on in required namespaces",
+  ),
+  fipsEndpoints: toggle("use-fips-endpoint", false, "Sets AWS_USE_FIPS_ENDPOINT"),
+  dualStackEndpoints: toggle("use-dualstack-endpoint", false, "Sets AWS_USE_DUALSTACK_ENDPOINT"),
   composeRoleArn: toggle(
     "compose-role-arn",
     false,
@@ -179,6 +191,10 @@ export function mutationSettingsOf(
     region: config.region,
     roleAccount,
     tokenMountPath: config.tokenMountPath,
+    roleSessionName: config.roleSessionName,
+    disableEc2Metadata: config.disableEc2Metadata,
+    fipsEndpoints: config.fipsEndpoints,
+    dualStackEndpoints: config.dualStackEndpoints,
   };
 }
 

@@ -19,6 +19,8 @@ interface Fixture {
   readonly association?: Partial<Association>;
   /** Place in the jitter, in [0, 1). */
   readonly random?: number;
+  /** Names of the new ones, when the review is about these. */
+  readonly ephemeralContainers?: readonly string[];
   readonly pod: object;
   readonly reason: string;
   readonly patch: readonly { readonly add: string; readonly value: unknown }[];
@@ -36,6 +38,7 @@ function mutate({
   flags = [],
   serviceAccount,
   association,
+  ephemeralContainers,
   random,
   pod,
   tier,
@@ -51,6 +54,7 @@ function mutate({
     association: { ...NO_ASSOCIATION, ...association },
     settings: mutationSettingsOf(config, givenRoleAccount(config)),
     random,
+    ephemeralContainers: ephemeralContainers && new Set(ephemeralContainers),
     tier,
     policy: parseNamespacePolicy(namespace).policy,
   });

@@ -1,11 +1,12 @@
+import { containerSelection } from "./container-selection.ts";
 import { denialOf, notAllowedProblem, unknownProblem } from "./denial.ts";
 import { identityOf, type Identity, type IdentityDefaults } from "./identity.ts";
 import { NO_ASSOCIATION, type Association } from "./identity-source.ts";
 import { allowsRole, type NamespacePolicy } from "./namespace-policy.ts";
 import { injectionOf, type AddOperation, type InjectionSettings } from "./patch.ts";
-import type { Annotations, Pod } from "./pod.ts";
-import { skippedContainers } from "./skip-containers.ts";
+import type { Annotations, Container, Pod } from "./pod.ts";
 import type { Tier } from "./tier.ts";
+import { deliveryOf } from "./token-delivery.ts";
 
 /** Everything that a mutation depends on beside the pod and its ServiceAccount. */
 export interface MutationSettings extends IdentityDefaults, InjectionSettings {}
@@ -24,11 +25,12 @@ export type ServiceAccountState =
 /** Why a pod was changed or not, each with what it means. */
 export const MUTATION_REASONS = {
   injected: "the identity was added",
-  "all-containers-skipped": "the pod's annotation skips all containers",
+  "all-containers-skipped": "the pod's annotations leave no container",
   conflict: "a volume or a mount of the pod is in the way",
   "namespace-unavailable": "its namespace could not be read",
   "no-role-arn": "its ServiceAccount has no role",
   "no-service-account": "it names no ServiceAccount",
+  "no-token-volume": "the pod was created without a token, and its volumes cannot change",
   "nothing-to-add": "everything is there already",
   "role-malformed": "its role is no ARN of a role",
   "role-not-allowed": "the policy of its namespace does not allow the role",
@@ -60,6 +62,11 @@ export interface MutationInputs {
   readonly tier?: Tier | undefined;
   /** What the namespace says; nothing when absent. */
   readonly policy?: NamespacePolicy | undefined;
+  /**
+   * Names of the new ephemeral containers of a pod that runs, when it is about these alone. Whoever
+   * debugs a pod is never refused.
+   */
+  readonly ephemeralContainers?: ReadonlySet<string> | undefined;
   /** In [0, 1), for the jitter of container credentials. */
   readonly random?: number | undefined;
 }
@@ -72,7 +79,8 @@ export interface MutationInputs {
  * policy does not allow is never injected.
  */
 export function mutationOf(inputs: MutationInputs): Mutation {
-  const { pod, serviceAccount, tier = "enabled" } = inputs;
+  const { pod, serviceAccount } = inputs;
+  const tier = tierFor(inputs);
   const { status } = serviceAccount;
   const isUnknown = status !== "found" && status !== "no-service-account";
   if (isUnknown && (tier === "required" || status === "namespace-unavailable")) {
@@ -91,8 +99,9 @@ interface Decision {
 
 function decide(inputs: MutationInputs): Decision {
   const { pod, serviceAccount, association = NO_ASSOCIATION } = inputs;
-  const { tier = "enabled", policy = {}, random = 0 } = inputs;
-  const settings = settingsIn(policy, inputs.settings);
+  const { policy = {}, ephemeralContainers, random = 0 } = inputs;
+  const tier = tierFor(inputs);
+  const settings = settingsIn(inputs);
   const { status } = serviceAccount;
   const annotations = pod.metadata?.annotations ?? {};
   const { identity, roleProblem, warnings } = identityOf({
@@ -120,17 +129,30 @@ function decide(inputs: MutationInputs): Decision {
     const told = [...warnings, `Pod gets no AWS identity: ${problem}`];
     return { mutation: { ...unchanged("role-not-allowed", told), identity, roleArn }, problem };
   }
-  const skipped = skippedContainers(annotations, settings.annotationPrefix);
-  const { operations, reachesContainer, conflicts } = injectionOf(pod, {
-    identity,
-    settings,
-    isSelected: ({ name }) => !skipped.names.has(name ?? ""),
-  });
+  const given = { identity, roleArn };
+  const { volumeName } = deliveryOf(identity, settings);
+  const hasVolume = spec?.volumes?.some(({ name }) => name === volumeName) === true;
+  const isRunning = ephemeralContainers !== undefined;
+  const selection = containerSelection(annotations, settings.annotationPrefix);
+  const isSelected = (container: Container): boolean =>
+    selection.isSelected(container) && ephemeralContainers?.has(container.name ?? "") !== false;
+  const containers: readonly Container[] = isRunning
+    ? (spec?.ephemeralContainers ?? []).filter(({ name }) => ephemeralContainers.has(name ?? ""))
+    : [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])];
+  if (containers.length > 0 && !containers.some(isSelected)) {
+    const told = [...warnings, ...selection.warnings];
+    return { mutation: { ...unchanged("all-containers-skipped", told), ...given } };
+  }
+  if (isRunning && containers.length > 0 && !hasVolume) {
+    const told = [...warnings, `Pod gets no AWS identity: ${MUTATION_REASONS["no-token-volume"]}`];
+    return { mutation: { ...unchanged("no-token-volume", told), ...given } };
+  }
+  const injection = injectionOf(pod, { identity, settings, isSelected, isRunning });
+  const { operations, reachesContainer, conflicts } = injection;
   const told = {
-    identity,
-    roleArn,
+    ...given,
     operations,
-    warnings: [...warnings, ...skipped.warnings, ...conflicts],
+    warnings: [...warnings, ...selection.warnings, ...conflicts, ...injection.warnings],
   };
   if (conflicts.length > 0) {
     const skipKey = `${settings.annotationPrefix}/skip-containers`;
@@ -138,21 +160,22 @@ function decide(inputs: MutationInputs): Decision {
     const reason = tier === "enabled" && reachesContainer ? "injected" : "conflict";
     return { mutation: { ...told, reason }, problem: `${conflicts.join("; ")}: ${advice}` };
   }
-  if (reachesContainer) return { mutation: { ...told, reason: "injected" } };
-  const containers = [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])];
-  const allSkipped =
-    containers.length > 0 && containers.every(({ name }) => skipped.names.has(name ?? ""));
-  const reason = allSkipped ? "all-containers-skipped" : "nothing-to-add";
-  return { mutation: { ...told, reason } };
+  return { mutation: { ...told, reason: reachesContainer ? "injected" : "nothing-to-add" } };
 }
 
-/** The settings as they hold in a namespace with this policy. */
-function settingsIn(policy: NamespacePolicy, settings: MutationSettings): MutationSettings {
+function tierFor({ tier = "enabled", ephemeralContainers }: MutationInputs): Tier {
+  return ephemeralContainers === undefined ? tier : "enabled";
+}
+
+/** The settings as they hold in a namespace with this policy and tier. */
+function settingsIn({ policy = {}, settings, tier }: MutationInputs): MutationSettings {
   return {
     ...settings,
     region: policy.defaultRegion ?? settings.region,
     audience: policy.defaultAudience ?? settings.audience,
     defaultRole: policy.defaultRoleArn,
+    // Where an identity is required, falling back to the node's would defeat it.
+    disableEc2Metadata: settings.disableEc2Metadata || tier === "required",
   };
 }
 

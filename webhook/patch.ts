@@ -1,10 +1,17 @@
 import { posix } from "node:path";
 import type { Identity } from "./identity.ts";
+import {
+  sessionVariable,
+  switchVariables,
+  type ExtraVariable,
+  type ExtraVariableSettings,
+} from "./extra-variables.ts";
 import { isWindows } from "./operating-system.ts";
 import type { Container, Pod, PodSpec, Volume } from "./pod.ts";
 import { quoted } from "./quoted.ts";
 import { deliveryOf, type DeliverySettings, type TokenDelivery } from "./token-delivery.ts";
 import { tokenPlaceIn } from "./token-place.ts";
+import { winningVariablesOf } from "./winning-credentials.ts";
 
 /** One RFC 6902 operation. Only "add" is ever needed. */
 export interface AddOperation {
@@ -14,7 +21,7 @@ export interface AddOperation {
   readonly value: unknown;
 }
 
-export interface InjectionSettings extends DeliverySettings {
+export interface InjectionSettings extends DeliverySettings, ExtraVariableSettings {
   /** Value of the region variables; empty for none. */
   readonly region: string;
 }
@@ -25,13 +32,18 @@ export interface Injection {
   readonly reachesContainer: boolean;
   /** A sentence for each container that cannot be given the identity. */
   readonly conflicts: readonly string[];
+  /** A sentence for each container that has credentials which SDKs use instead. */
+  readonly warnings: readonly string[];
 }
 
 const STS_VARIABLE = "AWS_STS_REGIONAL_ENDPOINTS";
+const CREATED_LISTS = ["containers", "initContainers"] as const;
+const RUNNING_LISTS = ["ephemeralContainers"] as const;
 const REGION_VARIABLES = ["AWS_DEFAULT_REGION", "AWS_REGION"] as const;
 
 /**
- * Builds the JSON Patch that gives the containers and initContainers of a pod a token.
+ * Builds the JSON Patch that gives the containers and initContainers of a pod a token; or its
+ * ephemeral containers, which come when its volumes and labels can no longer change.
  *
  * Pure and minimal: it only adds what is missing, so a second patch of a patched pod is empty and
  * nothing that the user wrote changes. A container that has either variable of a pair keeps its own.
@@ -45,11 +57,14 @@ export function injectionOf(
     identity,
     settings,
     isSelected,
+    isRunning = false,
   }: {
     readonly identity: Identity;
     readonly settings: InjectionSettings;
     /** Whether a container is to be given anything. */
     readonly isSelected: (container: Container) => boolean;
+    /** Whether this is about the ephemeral containers of a pod that has its token's volume. */
+    readonly isRunning?: boolean | undefined;
   },
 ): Injection {
   const spec = pod.spec ?? {};
@@ -58,23 +73,26 @@ export function injectionOf(
     identity,
     settings,
     delivery,
+    session: sessionVariable(identity, settings, pod),
     volumes: spec.volumes ?? [],
     windows: isWindows(spec),
   };
   const conflicts: string[] = [];
+  const warnings: string[] = [];
   const operations: AddOperation[] = [];
   let willBeMounted = false;
-  for (const list of ["containers", "initContainers"] as const) {
+  for (const list of isRunning ? RUNNING_LISTS : CREATED_LISTS) {
     for (const [i, container] of (spec[list] ?? []).entries()) {
       if (!isSelected(container)) continue;
-      const { env, mounts, conflict } = additionsTo(container, facts);
+      const { env, mounts, conflict, warning } = additionsTo(container, facts);
       if (conflict !== undefined) conflicts.push(conflict);
+      if (warning !== undefined) warnings.push(warning);
       if (mounts.length > 0) willBeMounted = true;
       append(operations, `/spec/${list}/${i}/env`, container.env, env);
       append(operations, `/spec/${list}/${i}/volumeMounts`, container.volumeMounts, mounts);
     }
   }
-  const isUsed = willBeMounted || isMounted(spec, delivery);
+  const isUsed = !isRunning && (willBeMounted || isMounted(spec, delivery));
   return {
     operations: [
       ...(isUsed ? [...labelOperations(pod, delivery), ...volumeOperations(spec, delivery)] : []),
@@ -82,6 +100,7 @@ export function injectionOf(
     ],
     reachesContainer: operations.length > 0,
     conflicts,
+    warnings,
   };
 }
 
@@ -89,6 +108,7 @@ interface PodFacts {
   readonly identity: Identity;
   readonly settings: InjectionSettings;
   readonly delivery: TokenDelivery;
+  readonly session: readonly ExtraVariable[];
   readonly volumes: readonly Volume[];
   readonly windows: boolean;
 }
@@ -97,6 +117,7 @@ interface Additions {
   readonly env: readonly object[];
   readonly mounts: readonly object[];
   readonly conflict?: string;
+  readonly warning?: string | undefined;
 }
 
 const NOTHING: Additions = { env: [], mounts: [] };
@@ -119,18 +140,31 @@ function additionsTo(container: Container, pod: PodFacts): Additions {
       conflict: `Container ${quoted(container.name)} gets no identity: ${conflict}`,
     };
   }
-  const env = [];
+  const env: ExtraVariable[] = [];
   if (identity.regionalSts && !hasSts) env.push({ name: STS_VARIABLE, value: "regional" });
   if (settings.region !== "" && !hasRegion) {
     for (const name of REGION_VARIABLES) env.push({ name, value: settings.region });
   }
-  if (!hasIdentity && "directory" in place) {
+  const isOurs = !hasIdentity && "directory" in place;
+  if (isOurs) {
     const file = posix.join(place.directory, delivery.fileName);
     env.push(variable);
     env.push({ name: fileVariableName, value: pod.windows ? windowsPathOf(file) : file });
   }
+  const extra = [...(isOurs ? pod.session : []), ...switchVariables(settings)];
+  env.push(...extra.filter(({ name }) => !present.has(name)));
   const mount = { name: delivery.volumeName, mountPath: delivery.mountPath, readOnly: true };
-  return { env, mounts: "directory" in place && place.mount === "missing" ? [mount] : [] };
+  return {
+    env,
+    mounts: "directory" in place && place.mount === "missing" ? [mount] : [],
+    warning: isOurs ? winnerWarning(container, identity) : undefined,
+  };
+}
+
+function winnerWarning(container: Container, { method }: Identity): string | undefined {
+  const names = winningVariablesOf(container, method);
+  if (names.length === 0) return undefined;
+  return `Container ${quoted(container.name)} sets ${names.join(", ")}: SDKs use that instead of the identity`;
 }
 
 function isMounted(

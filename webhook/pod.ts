@@ -16,6 +16,7 @@ const Container = z.looseObject({
   env: z.array(EnvVar).nullish(),
   volumeMounts: z.array(VolumeMount).nullish(),
 });
+const EphemeralContainer = Container.extend({ targetContainerName: text });
 const ServiceAccountToken = z.looseObject({ audience: text, path: text });
 const Volume = z.looseObject({
   name: text,
@@ -61,6 +62,7 @@ const Pod = z.looseObject({
       serviceAccount: text,
       containers: z.array(Container).nullish(),
       initContainers: z.array(Container).nullish(),
+      ephemeralContainers: z.array(EphemeralContainer).nullish(),
       volumes: z.array(Volume).nullish(),
       nodeSelector: z.record(z.string(), text).nullish(),
       os: z.looseObject({ name: text }).nullish(),
@@ -72,7 +74,8 @@ const Pod = z.looseObject({
 /** The parts of a Pod (or of a pod template) that the webhook reads; it only ever adds to them. */
 export type Pod = z.infer<typeof Pod>;
 export type PodSpec = NonNullable<Pod["spec"]>;
-export type Container = z.infer<typeof Container>;
+export type Container = z.infer<typeof Container> &
+  Partial<Pick<z.infer<typeof EphemeralContainer>, "targetContainerName">>;
 export type Volume = z.infer<typeof Volume>;
 export type VolumeMount = z.infer<typeof VolumeMount>;
 

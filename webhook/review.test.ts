@@ -104,6 +104,30 @@ describe("parseReview", () => {
     assert.equal(podReviewOf({ ...typeMeta, request: { ...request, object } }).namespace, "team");
   });
 
+  for (const [name, oldObject, wanted] of [
+    ["only the new ones", { ...pod, spec: { ephemeralContainers: [{ name: "old" }] } }, ["debug"]],
+    ["all, when there were none", pod, ["old", "debug"]],
+    ["all, when nothing is known of before", null, ["old", "debug"]],
+  ] as const) {
+    it(`takes new ephemeral containers for a pod's: ${name}`, () => {
+      const spec = { ...pod.spec, ephemeralContainers: [{ name: "old" }, { name: "debug" }] };
+      const debugging = {
+        ...request,
+        operation: "UPDATE",
+        subResource: "ephemeralcontainers",
+        resource: { group: "", version: "v1", resource: "pods" },
+        object: { ...pod, spec },
+        oldObject,
+      };
+      const { ephemeralContainers } = podReviewOf({ ...typeMeta, request: debugging });
+      assert.deepEqual([...(ephemeralContainers ?? [])], wanted);
+    });
+  }
+
+  it("takes a new pod for one as a whole", () => {
+    assert.equal(podReviewOf({ ...typeMeta, request }).ephemeralContainers, undefined);
+  });
+
   it("needs neither operation nor resource, and no uid", () => {
     const { uid, namespace } = podReviewOf({ request: { object: pod } });
     assert.deepEqual([uid, namespace], ["", ""]);

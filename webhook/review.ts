@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { reasonOf } from "../lib/errors.ts";
+import { newEphemeralContainers } from "./ephemeral-containers.ts";
 import type { Mutation, MutationReason } from "./mutation.ts";
 import { parsePod, type Pod } from "./pod.ts";
 
@@ -66,11 +67,13 @@ export interface ReviewRequest {
   readonly typeMeta: TypeMeta;
 }
 
-/** A review that asks for a decision about a new pod. */
+/** A review that asks for a decision about a new pod, or about new containers of one. */
 export interface PodReview {
   readonly uid: string;
   readonly namespace: string;
   readonly pod: Pod;
+  /** Names of the new ones, when it is about these alone: of a pod that runs. */
+  readonly ephemeralContainers: ReadonlySet<string> | undefined;
   readonly typeMeta: TypeMeta;
 }
 
@@ -125,12 +128,17 @@ export function parseRequest(
   };
 }
 
-/** Reads a review of a pod. Only the creation of pods needs a decision; the rest is allowed as it is. */
+/**
+ * Reads a review of a pod. Only its creation and that of its ephemeral containers need a decision;
+ * the rest is allowed as it is.
+ */
 export function parseReview(body: string): ParsedReview {
   const parsed = parseRequest(body);
   if (parsed.status === "answered") return parsed;
   const { uid, namespace, operation, resource, object, typeMeta } = parsed.request;
-  if (!["", "CREATE"].includes(operation) || !["", "pods"].includes(resource)) {
+  const isCreation = ["", "CREATE"].includes(operation) && ["", "pods"].includes(resource);
+  const isDebugging = operation === "UPDATE" && resource === "pods/ephemeralcontainers";
+  if (!isCreation && !isDebugging) {
     const reason = "not-a-pod-creation";
     const answer = allowed(uid, typeMeta, { auditAnnotations: { decision: "unchanged", reason } });
     return { status: "answered", answer, reason };
@@ -142,7 +150,10 @@ export function parseReview(body: string): ParsedReview {
   }
   try {
     const pod = parsePod(object);
-    return { status: "pod", review: { uid, namespace, pod, typeMeta } };
+    const ephemeralContainers = isDebugging
+      ? newEphemeralContainers(pod, parsed.request.oldObject)
+      : undefined;
+    return { status: "pod", review: { uid, namespace, pod, ephemeralContainers, typeMeta } };
   } catch (err) {
     return answered("not-a-pod", refused(uid, typeMeta, reasonOf(err)));
   }

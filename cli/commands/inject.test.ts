@@ -483,9 +483,11 @@ spec:
     let compared = 0;
     for (const file of await readdir(fixtures)) {
       const fixture = parse(await readFile(new URL(file, fixtures), "utf8"));
-      // Files know nothing of the webhook's other configuration, and nothing of namespaces.
-      if (typeof fixture.serviceAccount === "string" || fixture.association) continue;
-      if (fixture.tier || fixture.namespace) continue;
+      // Files know nothing of a cluster's other configuration, or of its running pods.
+      const isOfCluster = ["association", "tier", "namespace", "ephemeralContainers"].some(
+        (key) => key in fixture,
+      );
+      if (typeof fixture.serviceAccount === "string" || isOfCluster) continue;
       const meta = { name: "default", annotations: fixture.serviceAccount };
       const owner = { apiVersion: "v1", kind: "ServiceAccount", metadata: meta };
       const object = { apiVersion: "v1", kind: "Pod", ...fixture.pod };
