@@ -3,7 +3,7 @@ import type { Annotations, Container } from "./pod.ts";
 
 /** Which containers of a pod its annotations mean. */
 export interface ContainerSelection {
-  isSelected(container: Pick<Container, "name" | "targetContainerName">): boolean;
+  readonly isSelected: (container: Pick<Container, "name" | "targetContainerName">) => boolean;
   /** A sentence for each annotation that is not used as it was written. */
   readonly warnings: readonly string[];
 }

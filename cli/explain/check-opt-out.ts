@@ -1,5 +1,5 @@
 import { podStateOf } from "../../webhook/audit/pod-state.ts";
-import { skippedContainers } from "../../webhook/skip-containers.ts";
+import { containerSelection } from "../../webhook/container-selection.ts";
 import { AWS_SKIP_LABEL, INJECTION_DISABLED, INJECTION_LABEL } from "../../webhook/tier.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Standing } from "./standing.ts";
@@ -8,9 +8,9 @@ import type { Step } from "./step.ts";
 /** Whether the pod keeps the webhook away: by label, by annotation, or as the mirror of a static pod. */
 export function checkOptOut(snapshot: Snapshot, { settings, facts, covering }: Standing): Step {
   const id = "skipped";
-  const { pod, namespace, name } = snapshot;
+  const { pod, namespace, name: podName } = snapshot;
   const { labels, annotations } = pod.metadata ?? {};
-  const controller = facts.controller ?? `pod/${name}`;
+  const controller = facts.controller ?? `pod/${podName}`;
   const next = `kubectl get ${controller} -n ${namespace} -o yaml`;
   if (podStateOf(pod).mirror) {
     const meaning = "Kubernetes gives static pods no token of a ServiceAccount.";
@@ -29,14 +29,22 @@ export function checkOptOut(snapshot: Snapshot, { settings, facts, covering }: S
     const command = `kubectl get mutatingwebhookconfiguration ${deaf.configuration} -o yaml`;
     return { id, status: "problem", found, next: command };
   }
-  const key = `${settings.annotationPrefix}/skip-containers`;
-  const { names, warnings } = skippedContainers(annotations ?? {}, settings.annotationPrefix);
-  const found = `annotation ${key}=${annotations?.[key] ?? ""}`;
+  const written = ["include-containers", "skip-containers"]
+    .map((name) => `${settings.annotationPrefix}/${name}`)
+    .flatMap((key) => {
+      const value = annotations?.[key];
+      return value === undefined || value === null ? [] : [`${key}=${value}`];
+    });
+  if (written.length === 0) return { id, status: "ok", found: "none" };
+  const { isSelected, warnings } = containerSelection(annotations ?? {}, settings.annotationPrefix);
+  const found = `annotation ${written.join(", ")}`;
   if (warnings.length > 0) return { id, status: "note", found, meaning: `${warnings.join("; ")}.` };
-  if (names.size === 0) return { id, status: "ok", found: "none" };
-  if (facts.containers.every((container) => names.has(container.name))) {
-    const meaning = "It names all containers, so none gets an identity.";
+  const left = facts.containers.filter((container) => isSelected(container));
+  if (left.length === facts.containers.length) return { id, status: "ok", found };
+  if (left.length === 0) {
+    const meaning = "It leaves no container, so none gets an identity.";
     return { id, status: "problem", found, meaning, next };
   }
-  return { id, status: "note", found, meaning: "These containers get no identity." };
+  const names = left.map((container) => container.name).join(", ");
+  return { id, status: "note", found, meaning: `Only these containers get an identity: ${names}.` };
 }
