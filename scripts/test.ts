@@ -9,7 +9,11 @@ const root = new URL("../", import.meta.url);
 
 /** Each level with its test files, cheapest first. Set-up that a level needs is part of its tests. */
 const LEVELS: Readonly<Record<string, readonly string[]>> = {
-  unit: ["{cli,lib,metadata-shim,oidc-issuer,scripts,webhook}/**/*.test.ts", "test/*.test.ts"],
+  unit: [
+    "{cli,lib,metadata-shim,oidc-issuer,scripts,webhook}/**/*.test.ts",
+    "test/*.test.ts",
+    "test/bench/*.test.ts",
+  ],
   aws: ["test/aws/**/*.test.ts"],
   kubernetes: ["test/kubernetes/**/*.test.ts"],
   e2e: ["test/e2e/**/*.test.ts"],

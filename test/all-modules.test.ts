@@ -9,6 +9,9 @@ const root = new URL("../", import.meta.url);
 const ENTRIES = new Set([
   "cli/main.ts",
   "test/aws/main.ts",
+  "test/bench/calibration-main.ts",
+  "test/bench/load-main.ts",
+  "test/bench/main.ts",
   "test/kubernetes/main.ts",
   "scripts/test.ts",
 ]);

@@ -1,0 +1,20 @@
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { z } from "zod";
+
+const root = new URL("../../", import.meta.url);
+const PackageJson = z.object({ scripts: z.object({ build: z.string() }) });
+
+/** Builds the program as it ships, into a folder of one's own. @returns the path of the file. */
+export async function buildBundle(folder: string): Promise<string> {
+  const bundle = join(folder, "irsa.mjs");
+  const text = await readFile(new URL("package.json", root), "utf8");
+  const { build } = PackageJson.parse(JSON.parse(text)).scripts;
+  const [program = "", ...args] = build.replace("dist/irsa.mjs", bundle).split(" ");
+  const executable = fileURLToPath(new URL(`node_modules/.bin/${program}`, root));
+  await promisify(execFile)(executable, args, { cwd: root });
+  return bundle;
+}
