@@ -30,7 +30,7 @@ export interface FindingBookDeps {
  */
 export const SETTLE_MS = 2000;
 /** So many pods are looked at before reviews of new pods get their turn. */
-const PODS_A_TURN = 100;
+const PODS_A_TURN = 20;
 
 /** The findings of now: it looks again at what was marked, and tells what is new and what is gone. */
 export class FindingBook {

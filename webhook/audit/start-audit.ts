@@ -11,10 +11,9 @@ import type { MutationSettings } from "../mutation.ts";
 import { parseNamespacePolicy, type NamespacePolicy } from "../namespace-policy.ts";
 import type { KnownServiceAccount } from "../service-accounts.ts";
 import type { AuditMetrics } from "./audit-metrics.ts";
-import { podOf, type AuditedPod } from "./audited-pod.ts";
 import { Auditor } from "./auditor.ts";
 import { coverageLabelOf, isCovered, type Coverage } from "./coverage.ts";
-import { findingOf, type Finding } from "./finding.ts";
+import { FindingMemo } from "./finding-memo.ts";
 
 export interface AuditDeps {
   readonly connection: Pick<Transport, "request" | "stream">;
@@ -52,6 +51,7 @@ interface KnownNamespace {
   readonly policy: NamespacePolicy;
 }
 
+const NO_POLICY: NamespacePolicy = Object.freeze({});
 const COMPONENT = "irsa-webhook";
 /** Watches hear at least a bookmark a minute; what is older is not acted upon. */
 const STALE_SECONDS = 180;
@@ -119,7 +119,7 @@ class CoveredNamespaces {
   }
 
   policyOf(name: string): NamespacePolicy {
-    return this.namespaces.get("", name)?.policy ?? {};
+    return this.namespaces.get("", name)?.policy ?? NO_POLICY;
   }
 
   #heard(event: ListWatchEvent): void {
@@ -155,12 +155,21 @@ function auditorDeps(
 ): ConstructorParameters<typeof Auditor>[0] {
   const { connection, clock, log, metrics, settings, lease, serviceAccounts } = deps;
   const { evictionsPerMinute } = deps;
+  const memo = new FindingMemo(settings);
   const sources = [serviceAccounts, covered.namespaces];
   return {
     connection,
     annotationPrefix: settings.annotationPrefix,
     isCovered: (namespace) => covered.isCovered(namespace),
-    findingFor: (namespace, pod) => findingFor(deps, covered.policyOf(namespace), namespace, pod),
+    findingFor: (namespace, pod) => {
+      const account = serviceAccounts.get(namespace, pod.serviceAccount);
+      return memo.findingFor(pod, {
+        annotations: account?.annotations,
+        roleSetAtMs: account?.roleSetAtMs,
+        association: deps.associationOf(namespace, pod.serviceAccount),
+        policy: covered.policyOf(namespace),
+      });
+    },
     isInformed: () =>
       deps.associationsKnown() &&
       sources.every((source) => source.synced && source.staleSeconds() < STALE_SECONDS),
@@ -176,24 +185,4 @@ function auditorDeps(
     clock,
     log,
   };
-}
-
-function findingFor(
-  { serviceAccounts, associationOf, settings }: AuditDeps,
-  policy: NamespacePolicy,
-  namespace: string,
-  pod: AuditedPod,
-): Finding | undefined {
-  const account = serviceAccounts.get(namespace, pod.serviceAccount);
-  return findingOf({
-    pod: podOf(pod),
-    serviceAccount:
-      account === undefined
-        ? { status: "service-account-not-found" }
-        : { status: "found", annotations: account.annotations },
-    association: associationOf(namespace, pod.serviceAccount),
-    settings,
-    policy,
-    roleSetAtMs: account?.roleSetAtMs,
-  });
 }
