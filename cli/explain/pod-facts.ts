@@ -1,5 +1,6 @@
 import { posix } from "node:path";
 import { z } from "zod";
+import { isWindows } from "../../webhook/operating-system.ts";
 import type { Pod } from "../../webhook/pod.ts";
 
 const text = z.string().nullish();
@@ -54,8 +55,6 @@ const Facts = z.looseObject({
     .nullish(),
   spec: z
     .looseObject({
-      os: z.looseObject({ name: text }).nullish(),
-      nodeSelector: z.record(z.string(), text).nullish(),
       securityContext: SecurityContext,
       containers: z.array(Container).nullish(),
       initContainers: z.array(Container).nullish(),
@@ -106,10 +105,9 @@ export function podFactsOf(pod: Pod): PodFacts {
   const { metadata, spec } = Facts.parse(pod);
   const createdAtMs = Date.parse(metadata?.creationTimestamp ?? "");
   const podUser = spec?.securityContext?.runAsUser;
-  const systems = [spec?.os?.name, spec?.nodeSelector?.["kubernetes.io/os"]];
   return {
     createdAtMs: Number.isNaN(createdAtMs) ? undefined : createdAtMs,
-    isWindows: systems.includes("windows"),
+    isWindows: pod.spec ? isWindows(pod.spec) : false,
     fsGroup: spec?.securityContext?.fsGroup ?? undefined,
     controller: controllerOf(metadata?.ownerReferences ?? [], metadata?.labels ?? {}),
     containers: [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].map((container) => {
