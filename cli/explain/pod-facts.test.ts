@@ -15,6 +15,8 @@ const reader = (file: string, mount: object = {}): object => ({
   volumeMounts: [{ name: "t", mountPath: "/t", ...mount }],
 });
 
+const owner = (kind: string, name: string): object => ({ kind, name, controller: true });
+
 describe("podFactsOf", () => {
   const files: readonly (readonly [string, object, object, boolean])[] = [
     ["the token's file", reader("/t/token"), token(), true],
@@ -34,7 +36,6 @@ describe("podFactsOf", () => {
     });
   }
 
-  const owner = (kind: string, name: string): object => ({ kind, name, controller: true });
   const controllers: readonly (readonly [string, object, string | undefined])[] = [
     ["a bare pod", {}, undefined],
     [

@@ -161,7 +161,7 @@ function eventsIn(body: unknown): readonly PodEvent[] {
   return Events.parse(body)
     .items.filter(
       ({ source, message }) =>
-        source?.component?.startsWith("irsa-anywhere") === true || /token/i.test(message ?? ""),
+        source?.component?.startsWith("irsa-") === true || /token/i.test(message ?? ""),
     )
     .map(({ type, reason, message }) => ({
       type: type ?? "",
