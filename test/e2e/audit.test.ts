@@ -50,6 +50,7 @@ const skip = (await missingComponents(process.env)) ?? false;
 let plane: ControlPlane;
 let stage: Stage;
 let kube: KubeConnection;
+let webhookKubeconfig = "";
 let port = 0;
 
 before(async () => {
@@ -61,6 +62,7 @@ before(async () => {
   const labels = { "irsa-anywhere.io/injection": "enabled" };
   await post("/api/v1/namespaces", { metadata: { name: NAMESPACE, labels } });
   await plane.createServiceAccount(NAMESPACE, "reader", { [ROLE_KEY]: ROLE });
+  webhookKubeconfig = await createAccess();
 
   await using webhook = await start();
   port = webhook.running.port;
@@ -177,11 +179,49 @@ describe("the audit after admission", { skip, timeout: 240_000 }, () => {
   });
 });
 
+/** The rights that docs/webhook.md lists, and no other. */
+const CLUSTER_RULES = [
+  { apiGroups: [""], resources: ["serviceaccounts"], verbs: ["get", "list", "watch"] },
+  { apiGroups: [""], resources: ["namespaces"], verbs: ["get", "list", "watch"] },
+  { apiGroups: [""], resources: ["pods"], verbs: ["list", "watch"] },
+  { apiGroups: [""], resources: ["events"], verbs: ["get", "create", "patch"] },
+  { apiGroups: ["apps"], resources: ["replicasets"], verbs: ["get"] },
+  { apiGroups: ["batch"], resources: ["jobs"], verbs: ["get"] },
+  { apiGroups: [""], resources: ["pods/eviction"], verbs: ["create"] },
+];
+const OWN_RULES = [
+  { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["create"] },
+  {
+    apiGroups: ["coordination.k8s.io"],
+    resources: ["leases"],
+    resourceNames: ["pod-identity-webhook-audit"],
+    verbs: ["get", "update"],
+  },
+];
+/** @returns the path of a kubeconfig with them. */
+async function createAccess(): Promise<string> {
+  const [namespace, name] = ["irsa-system", "irsa-webhook"];
+  await plane.createServiceAccount(namespace, name);
+  const rbac = "/apis/rbac.authorization.k8s.io/v1";
+  const subjects = [{ kind: "ServiceAccount", namespace, name }];
+  for (const [path, kind, rules] of [
+    [rbac, "ClusterRole", CLUSTER_RULES],
+    [`${rbac}/namespaces/${namespace}`, "Role", OWN_RULES],
+  ] as const) {
+    const plural = `${kind.toLowerCase()}s`;
+    await post(`${path}/${plural}`, { metadata: { name }, rules });
+    const roleRef = { apiGroup: "rbac.authorization.k8s.io", kind, name };
+    const bindings = plural.replace(/s$/, "bindings");
+    await post(`${path}/${bindings}`, { metadata: { name }, roleRef, subjects });
+  }
+  return (await plane.asServiceAccount(namespace, name)).kubeconfig;
+}
+
 /** Starts the webhook, at the port where it was before. */
 async function start(...more: readonly string[]): Promise<Webhook> {
   const { log, lines } = createCollectedLog();
   const registry = new Registry();
-  const flags = ["--kubeconfig", plane.kubeconfig, "--host=127.0.0.1", `--port=${port}`];
+  const flags = ["--kubeconfig", webhookKubeconfig, "--host=127.0.0.1", `--port=${port}`];
   flags.push("--metrics-port=0", "--tls-cert", stage.certFile, "--tls-key", stage.keyFile);
   flags.push("--in-cluster=false", "--namespace=irsa-system", ...more);
   const running = await startWebhook(webhookConfig.parse(flags, {}), { env: {}, log, registry });
