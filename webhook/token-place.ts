@@ -31,8 +31,9 @@ export function tokenPlaceIn(
   const mounts = volumeMounts ?? [];
   const mount = mounts.find(({ name }) => name === volumeName);
   const directory = mount === undefined ? mountPath : (mount.mountPath ?? "");
+  const wanted = normalized(directory);
   const [other, ...more] = mounts.filter(
-    (candidate) => candidate !== mount && isAtOrBelow(candidate.mountPath, directory),
+    (candidate) => candidate !== mount && isAtOrBelow(candidate.mountPath, wanted),
   );
   const taken = {
     conflict: `volume ${quoted(other?.name)} is mounted at ${quoted(other?.mountPath)}`,
@@ -49,7 +50,7 @@ export function tokenPlaceIn(
   if (other === undefined) return isForeign ? foreign : { directory, mount: "missing" };
   const serves =
     more.length === 0 &&
-    normalized(other.mountPath) === normalized(directory) &&
+    normalized(other.mountPath) === wanted &&
     !isPartial(other) &&
     isToken(volumeNamed(other.name ?? ""));
   return serves ? { directory, mount: "present" } : taken;
@@ -70,8 +71,9 @@ function isPartial({ subPath, subPathExpr }: VolumeMount): boolean {
   return Boolean(subPath) || Boolean(subPathExpr);
 }
 
+/** @param directory normalized. */
 function isAtOrBelow(path: string | null | undefined, directory: string): boolean {
-  return `${normalized(path)}/`.startsWith(`${normalized(directory)}/`);
+  return `${normalized(path)}/`.startsWith(`${directory}/`);
 }
 
 function normalized(path: string | null | undefined): string {
