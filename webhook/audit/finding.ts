@@ -167,7 +167,7 @@ function messageOf(
 }
 
 function remedyOf(reason: FindingReason, restartHelps: boolean): string {
-  if (restartHelps) return "Delete the pod: its controller makes a new one, which gets it.";
+  if (restartHelps) return "Delete the pod: one that is created anew gets it.";
   return TEMPLATE_REMEDIES[reason];
 }
 
