@@ -16,9 +16,8 @@ const configuration = mutatingWebhookConfiguration({
   name: "irsa",
   clientConfig: { service: { namespace: "eks", name: "webhook", port: 1 } },
 });
-const ready = (value?: boolean): object => ({
-  ...(value === undefined ? {} : { conditions: { ready: value } }),
-});
+const ready = (value?: boolean): object =>
+  value === undefined ? {} : { conditions: { ready: value } };
 const event = (component: string, message: string): object => ({
   type: "Warning",
   reason: "Said",
