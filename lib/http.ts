@@ -26,6 +26,8 @@ export interface ListenOptions {
   readonly keyPair?: KeyPair | undefined;
   /** TLS version floor. STS wants a server that also speaks 1.2 (IAM guide, thumbprints). */
   readonly minTlsVersion?: "TLSv1.2" | "TLSv1.3" | undefined;
+  /** Cipher suites served, as Node's TLS takes them; Node's own when absent. */
+  readonly ciphers?: string | undefined;
   /** Larger request headers are refused with 431, in bytes; Node's own 16 KiB when absent. */
   readonly maxHeaderBytes?: number | undefined;
 }
@@ -48,6 +50,7 @@ export async function listen(
     drainMs,
     keyPair,
     minTlsVersion = "TLSv1.2",
+    ciphers,
     maxHeaderBytes = MAX_HEADER_BYTES,
   }: ListenOptions,
 ): Promise<RunningServer> {
@@ -59,10 +62,14 @@ export async function listen(
     // first and no request is lost on a half-closed connection. Node's own default is 5 s.
     keepAliveTimeout: 95_000,
   };
+  const secureOptions = {
+    minVersion: minTlsVersion,
+    ...(ciphers === undefined ? {} : { ciphers }),
+  };
   const secure =
     keyPair === undefined
       ? undefined
-      : createHttpsServer({ ...limits, ...keyPair, minVersion: minTlsVersion }, handler);
+      : createHttpsServer({ ...limits, ...keyPair, ...secureOptions }, handler);
   const server: Server = secure ?? createHttpServer(limits, handler);
   const closeAfterAnswers = lastAnswers(server);
   // Also those that have said nothing yet, not even in TLS: the HTTP server does not know of them.
@@ -78,7 +85,7 @@ export async function listen(
     port: tcpPortOf(server.address()),
     setCertificate(pair) {
       if (secure === undefined) throw new Error("Expected a TLS server");
-      secure.setSecureContext({ ...pair, minVersion: minTlsVersion });
+      secure.setSecureContext({ ...pair, ...secureOptions });
     },
     [Symbol.asyncDispose]() {
       ended ??= end();

@@ -5,6 +5,7 @@ import { defineConfig, ignored, integer, toggle, value, type ConfigOf } from "..
 import { LOG_LEVELS } from "../lib/log.ts";
 import { CERTIFICATE_SETTINGS, checkCertificateConfig } from "./certificates/certificate-config.ts";
 import { AUDIT_SETTINGS, checkAuditConfig } from "./audit/audit-config.ts";
+import { droppedSuites, isSuite, suiteNamesOf } from "./cipher-suites.ts";
 import type { RoleAccount } from "./compose-role-arn.ts";
 import { MAX_TOKEN_EXPIRATION_SECONDS, MIN_TOKEN_EXPIRATION_SECONDS } from "./identity.ts";
 import type { MutationSettings } from "./mutation.ts";
@@ -273,6 +274,16 @@ const SERVER_SETTINGS = {
       }),
     "Lowest TLS version served: 1.2 or 1.3",
   ),
+  tlsCipherSuites: value(
+    "tls-cipher-suites",
+    z
+      .string()
+      .default("")
+      .refine((names) => suiteNamesOf(names).every(isSuite), {
+        error: "expected Go's names of cipher suites, comma-separated",
+      }),
+    "Cipher suites up to TLS 1.2, by Go's names; Node's own when empty",
+  ),
   namespace: value(
     "namespace",
     z.string().min(1, "expected a namespace").default("eks"),
@@ -327,12 +338,13 @@ export function minTlsVersionOf({ tlsMinVersion }: WebhookConfig): "TLSv1.2" | "
 
 /** A sentence for each setting that is accepted but not followed to the letter. */
 export function configWarnings(config: WebhookConfig): readonly string[] {
-  const { klogFlags, idleFlags, tokenExpiration, tlsMinVersion } = config;
+  const { klogFlags, idleFlags, tokenExpiration, tlsMinVersion, tlsCipherSuites } = config;
   return [
     ...mutationConfigWarnings({ tokenExpiration }),
     ...(/1\.?[01]$/.test(tlsMinVersion)
       ? [`--tls-min-version ${tlsMinVersion} raised to 1.2: nothing older is served`]
       : []),
+    ...droppedSuites(tlsCipherSuites).map((name) => `${name} is not served: no TLS library has it`),
     ...(klogFlags.length > 0
       ? [`${klogFlags.join(", ")} ignored: logs are JSON lines, see --log-level`]
       : []),

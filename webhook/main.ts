@@ -11,6 +11,7 @@ import { createApp } from "./app.ts";
 import { createAuditMetrics } from "./audit/audit-metrics.ts";
 import { startAudit, type Audit } from "./audit/start-audit.ts";
 import type { RoleAccount } from "./compose-role-arn.ts";
+import { ciphersOf } from "./cipher-suites.ts";
 import {
   configWarnings,
   givenRoleAccount,
@@ -189,6 +190,7 @@ export async function startWebhook(
       port: config.port,
       keyPair: firstKeyPair,
       minTlsVersion: minTlsVersionOf(config),
+      ciphers: ciphersOf(config.tlsCipherSuites),
     }),
   );
   // It may have been changed while the server was not listening yet.
