@@ -11,6 +11,8 @@ export interface TcpBalancer extends AsyncDisposable {
    * the client has noticed that.
    */
   remove(target: number): Promise<void>;
+  /** Ends all connections towards the client, which will open new ones; resolves as `remove` does. */
+  refresh(): Promise<void>;
 }
 
 /** Starts it on a free port of the loopback interface. */
@@ -38,6 +40,7 @@ export async function startTcpBalancer(): Promise<TcpBalancer> {
   });
   server.listen({ port: 0, host: "127.0.0.1" });
   await once(server, "listening");
+
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("Expected a TCP address");
   return {
@@ -45,19 +48,23 @@ export async function startTcpBalancer(): Promise<TcpBalancer> {
     add: (target) => void targets.push(target),
     async remove(target) {
       targets.splice(targets.indexOf(target), 1);
-      const clients = [...open].filter(([, other]) => other === target);
-      await Promise.all(
-        clients.map(async ([client]) => {
-          const closed = once(client, "close");
-          client.end();
-          await closed;
-        }),
-      );
+      await end([...open].flatMap(([client, other]) => (other === target ? [client] : [])));
     },
+    refresh: () => end([...open.keys()]),
     async [Symbol.asyncDispose]() {
       for (const client of open.keys()) client.destroy();
       server.close();
       await once(server, "close");
     },
   };
+}
+
+async function end(clients: readonly Socket[]): Promise<void> {
+  await Promise.all(
+    clients.map(async (client) => {
+      const closed = once(client, "close");
+      client.end();
+      await closed;
+    }),
+  );
 }

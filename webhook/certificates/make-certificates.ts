@@ -3,6 +3,7 @@ import {
   issueServingCertificate,
   type Authority,
 } from "../../lib/certificates.ts";
+import type { Clock } from "../../lib/clock.ts";
 import type { KeyPair } from "../../lib/server-certificate.ts";
 import {
   expiryMsOf,
@@ -15,7 +16,7 @@ import type { CertificateStepName } from "./next-certificates.ts";
 export const BACKDATED_MS = 60 * 60 * 1000;
 
 interface Occasion {
-  readonly nowMs: number;
+  readonly clock: Pick<Clock, "now">;
   readonly settings: CertificateSettings;
 }
 
@@ -26,20 +27,21 @@ const STEPS: Readonly<
     (state: CertificateState, occasion: Occasion) => Promise<CertificateState>
   >
 > = {
-  renew: async (state, { nowMs, settings }) => ({
+  renew: async (state, { clock, settings }) => ({
     ...state,
-    serving: await makeServing(state.signing, nowMs, settings),
+    serving: await makeServing(state.signing, clock.now(), settings),
   }),
-  "add-ca": async (state, { nowMs, settings }) => ({
+  "add-ca": async (state, { clock, settings }) => ({
     ...state,
-    next: { authority: await makeAuthority(nowMs, settings) },
+    next: { authority: await makeAuthority(clock.now(), settings) },
   }),
-  "note-trust": async ({ next, ...state }, { nowMs }) =>
-    next === undefined ? state : { ...state, next: { ...next, inForceSinceMs: nowMs } },
-  "switch-ca": async ({ signing, next }, { nowMs, settings }) => {
-    const authority = next?.authority ?? (await makeAuthority(nowMs, settings));
-    const serving = await makeServing(authority, nowMs, settings);
-    return { serving, signing: authority, old: { cert: signing.cert, replacedMs: nowMs } };
+  "note-trust": async ({ next, ...state }, { clock }) =>
+    next === undefined ? state : { ...state, next: { ...next, inForceSinceMs: clock.now() } },
+  "switch-ca": async ({ signing, next }, { clock, settings }) => {
+    const authority = next?.authority ?? (await makeAuthority(clock.now(), settings));
+    const serving = await makeServing(authority, clock.now(), settings);
+    // Only now, since a key takes its time, and the old CA has a whole overlap from here on.
+    return { serving, signing: authority, old: { cert: signing.cert, replacedMs: clock.now() } };
   },
   "retire-ca": async ({ old: _retired, ...state }) => state,
 };
@@ -55,21 +57,15 @@ export async function afterStep(
   occasion: Occasion,
 ): Promise<CertificateState> {
   if (step !== "create" && state !== undefined) return STEPS[step](state, occasion);
-  const { nowMs, settings } = occasion;
+  const { clock, settings } = occasion;
+  const nowMs = clock.now();
   const signing = await makeAuthority(nowMs, settings);
   return { signing, serving: await makeServing(signing, nowMs, settings) };
 }
 
-/**
- * A pair that nobody trusts, for a server that must answer probes before it has its real one.
- *
- * @param nowMs Milliseconds since the epoch.
- */
-export async function makeProvisionalPair(
-  nowMs: number,
-  settings: CertificateSettings,
-): Promise<KeyPair> {
-  const { serving } = await afterStep("create", undefined, { nowMs, settings });
+/** A pair that nobody trusts, for a server that must answer probes before it has its real one. */
+export async function makeProvisionalPair(occasion: Occasion): Promise<KeyPair> {
+  const { serving } = await afterStep("create", undefined, occasion);
   return serving;
 }
 

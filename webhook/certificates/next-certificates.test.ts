@@ -24,8 +24,8 @@ const SETTINGS: CertificateSettings = {
 };
 
 /** Each state is made once from real keys; what is decided about it costs nothing. */
-const at = (nowMs: number): { nowMs: number; settings: CertificateSettings } => ({
-  nowMs,
+const at = (nowMs: number): Parameters<typeof afterStep>[2] => ({
+  clock: { now: () => nowMs },
   settings: SETTINGS,
 });
 const fresh = await afterStep("create", undefined, at(START_MS));

@@ -32,6 +32,8 @@ const SETTINGS: CertificateSettings = {
   caOverlapMs: DAY_MS,
 };
 
+const STARTED = { clock: { now: () => START_MS }, settings: SETTINGS };
+
 interface Replica {
   readonly lease: Lease;
   readonly own: OwnCertificates;
@@ -175,7 +177,7 @@ describe("startOwnCertificates", () => {
   });
 
   it("takes over what is there, without writing anything", async () => {
-    const state = await afterStep("create", undefined, { nowMs: START_MS, settings: SETTINGS });
+    const state = await afterStep("create", undefined, STARTED);
     server.put(SECRET, { data: secretDataOf(state) });
     server.put(MUTATING, configuration(Buffer.from(caBundleOf(state)).toString("base64")));
     const a = startReplica("a", { startMs: START_MS + DAY_MS });
@@ -302,7 +304,7 @@ describe("startOwnCertificates", () => {
     ["the CA too", 31 * DAY_MS, false],
   ] as const) {
     it(`starts right after all was off until ${name} had expired`, async () => {
-      const state = await afterStep("create", undefined, { nowMs: START_MS, settings: SETTINGS });
+      const state = await afterStep("create", undefined, STARTED);
       server.put(SECRET, { data: secretDataOf(state) });
       server.put(MUTATING, configuration(Buffer.from(caBundleOf(state)).toString("base64")));
       const nowMs = START_MS + offMs;

@@ -86,7 +86,7 @@ async function round(deps: RotationDeps, signal: AbortSignal): Promise<number> {
   const isTrusted = known !== undefined && bundles.trusts(caBundleOf(known));
   const next = nextStep({ state: known, isTrusted, nowMs, settings });
   if (next.step === "wait") return Math.min(repairMs, next.untilMs - nowMs);
-  await write(next.step, await afterStep(next.step, known, { nowMs, settings }));
+  await write(next.step, await afterStep(next.step, known, { clock, settings }));
   return 0;
 
   async function write(rotation: Rotation, state: CertificateState): Promise<void> {

@@ -12,7 +12,7 @@ const settings: CertificateSettings = {
   caLifetimeMs: 30_000,
   caOverlapMs: 1000,
 };
-const occasion = { nowMs: START_MS, settings };
+const occasion = { clock: { now: () => START_MS }, settings };
 const fresh = await afterStep("create", undefined, occasion);
 const added = await afterStep("add-ca", fresh, occasion);
 const noted = await afterStep("note-trust", added, occasion);

@@ -106,7 +106,7 @@ async function startOwn(config: ServingConfig, deps: ServingDeps): Promise<Sourc
   const { namespace, tlsSecret } = config;
   const settings = certificateSettingsOf(config);
   // Probes are answered from the start, also while there is no Secret yet.
-  const first = await makeProvisionalPair(clock.now(), settings);
+  const first = await makeProvisionalPair({ clock, settings });
   await using stack = new AsyncDisposableStack();
   const lease = stack.use(
     startLease({
