@@ -77,6 +77,7 @@ describe("webhookConfig", () => {
       serviceName: "pod-identity-webhook",
       lookupGraceMs: 1000,
       drainSeconds: 10,
+      shutdownDelaySeconds: 0,
       audit: true,
       auditAllNamespaces: false,
       auditEvict: false,

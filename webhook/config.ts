@@ -308,6 +308,11 @@ const SERVER_SETTINGS = {
     integer({ min: 0, max: 3600, fallback: 10 }),
     "Longest wait for open requests on stop, in seconds",
   ),
+  shutdownDelaySeconds: value(
+    "shutdown-delay-seconds",
+    integer({ min: 0, max: 3600, fallback: 0 }),
+    "How long new connections are still accepted after the webhook has become unready on stop",
+  ),
   ...AUDIT_SETTINGS,
   logLevel: value("log-level", z.enum(LOG_LEVELS).default("info"), LOG_LEVELS.join(", ")),
   klogFlags: ignored(KLOG_FLAGS),

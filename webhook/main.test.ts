@@ -240,6 +240,24 @@ describe("startWebhook", () => {
     await assert.rejects(t.get("/healthz"), { code: "ECONNREFUSED" });
   });
 
+  it("is unready for a while before it stops, and answers whoever still comes", async () => {
+    await using t = await setUp({
+      flags: ["--shutdown-delay-seconds=5"],
+      before: (server) => server.put("team", "app", ROLE),
+    });
+    await t.webhook.whenReady;
+    const before = t.clock.sleepers().length;
+    const stopped = t.webhook[Symbol.asyncDispose]();
+    await until("it waits", () => t.clock.sleepers().length > before);
+    assert.deepEqual(await t.get("/readyz"), [503, "draining\n"]);
+    assert.equal((await t.review("app")).reason, "injected");
+    t.clock.advance(4999);
+    assert.equal((await t.review("app")).reason, "injected");
+    t.clock.advance(1);
+    await stopped;
+    await assert.rejects(t.get("/healthz"), { code: "ECONNREFUSED" });
+  });
+
   it("composes role names in the account of the instance", async () => {
     const document = JSON.stringify({ accountId: "444455556666", region: "us-gov-west-1" });
     await using metadata = await listen((_req, res) => void res.end(document), {

@@ -195,9 +195,12 @@ export async function startWebhook(
   );
   // It may have been changed while the server was not listening yet.
   if (certificate.current !== firstKeyPair) server.setCertificate(certificate.current);
-  stack.defer(() => {
+  stack.defer(async () => {
     draining = true;
-    log.info("Draining");
+    const { shutdownDelaySeconds } = config;
+    log.info({ shutdownDelaySeconds }, "Draining");
+    // Until all who send here have learnt that it is unready.
+    if (shutdownDelaySeconds > 0) await clock.sleep(shutdownDelaySeconds * 1000);
   });
   if (config.audit) {
     const { namespace, serviceName, replicaName } = config;
