@@ -37,6 +37,7 @@ before(async () => {
   for (const mode of ["warn", "deny"] as const) {
     const stage = cleanUp.use(await prepareStage(["127.0.0.1"], Date.now()));
     const flags = ["--kubeconfig", plane.kubeconfig, "--host=127.0.0.1", "--port=0"];
+    flags.push("--in-cluster=false");
     flags.push("--metrics-port=0", "--tls-cert", stage.certFile, "--tls-key", stage.keyFile);
     flags.push(`--validation=${mode}`, "--aws-default-region=eu-central-1");
     const log = createLogger({ level: "error", service: "e2e" }, process.stderr);
