@@ -343,13 +343,20 @@ describe("POST /mutate", () => {
 });
 
 describe("POST /mutate/required", () => {
-  it("patches what can be patched, like the other tier", async () => {
+  it("patches like the other tier, and keeps SDKs from the node's role besides", async () => {
     await using served = await serve();
-    const [required, enabled] = await Promise.all([
-      served.send({ path: "/mutate/required", body: asJson }),
-      served.send({ body: asJson }),
-    ]);
-    assert.equal(required.body, enabled.body);
+    const operations = async (path: string): Promise<readonly object[]> => {
+      const { response } = JSON.parse((await served.send({ path, body: asJson })).body);
+      return JSON.parse(Buffer.from(response.patch, "base64").toString());
+    };
+    const block = {
+      op: "add",
+      path: "/spec/containers/0/env/-",
+      value: { name: "AWS_EC2_METADATA_DISABLED", value: "true" },
+    };
+    const [required, enabled] = [await operations("/mutate/required"), await operations("/mutate")];
+    assert.deepEqual(required.toSpliced(3, 1), enabled);
+    assert.deepEqual(required[3], block);
   });
 
   for (const [name, deps, reason, problem] of [
