@@ -89,6 +89,14 @@ current-context: x
     assert.match(out, /^✔ 8\. Role annotation: example\.com\/role-arn=arn/m);
   });
 
+  it("takes roles from the ConfigMap of the webhook, when told so", async () => {
+    const data = { config: JSON.stringify({ "team/reader": { RoleARN: ROLE } }) };
+    server.put("/api/v1/namespaces/irsa/configmaps/pod-identity-webhook", { metadata: {}, data });
+    const flags = ["--watch-config-map", "--namespace=irsa"];
+    const { out } = await explain(["pod", "team/web", ...flags]);
+    assert.match(out, /^✔ 8\. Role annotation: no .*; arn:.*role\/reader from: config-map$/m);
+  });
+
   it("prints JSON without colours", async () => {
     const { status, out } = await explain(["pod", "team/web", "--json"]);
     assert.equal(status, 1);

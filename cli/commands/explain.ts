@@ -22,6 +22,12 @@ const explainConfig = defineConfig(
       "Kubeconfig file; without it KUBECONFIG, ~/.kube/config, or the pod's own access",
     ),
     json: toggle("json", false, "Prints the explanation as JSON"),
+    watchConfigMap: toggle(
+      "watch-config-map",
+      false,
+      "Whether the webhook takes roles from the ConfigMap pod-identity-webhook of --namespace",
+    ),
+    namespace: value("namespace", z.string().min(1).default("eks"), "Namespace of the webhook"),
     ...MUTATION_SETTINGS,
   },
   checkMutationConfig,
@@ -79,7 +85,11 @@ export function addExplain(irsa: Command, { env, stdout, stderr }: Program): voi
     const connection = connect({ kubeconfig: config.kubeconfig || kubeconfigIn(env) });
     const inCluster = env["KUBERNETES_SERVICE_HOST"] !== undefined;
     const server = connection.config.getCurrentCluster()?.server ?? "";
-    const position = { inCluster, sharesLoopback: isLoopback(server) };
+    const position = {
+      inCluster,
+      sharesLoopback: isLoopback(server),
+      configMapNamespace: config.watchConfigMap ? config.namespace : undefined,
+    };
     const snapshot = await readSnapshot(connection, { namespace, name }, position);
     const settings = mutationSettingsOf(config, givenRoleAccount(config));
     const explanation = explainPod(snapshot, settings);

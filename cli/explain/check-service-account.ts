@@ -30,7 +30,7 @@ export function checkServiceAccount(snapshot: Snapshot, { serviceAccountName }: 
 /** Whether its annotation names a role, and one that can be used. */
 export function checkAnnotation(snapshot: Snapshot, standing: Standing): Step {
   const id = "annotation";
-  const { serviceAccount, namespaceObject } = snapshot;
+  const { serviceAccount, namespaceObject, configMapEntry } = snapshot;
   const { roleKey, settings, decision, isServed } = standing;
   if (serviceAccount.status !== "found") return unreadStep(id, serviceAccount, "its annotations");
   const { annotations = {}, labels = {} } = serviceAccount.value.metadata;
@@ -50,6 +50,9 @@ export function checkAnnotation(snapshot: Snapshot, standing: Standing): Step {
       const { source } = decision.identity;
       const role = decision.roleArn ?? "container credentials";
       return { id, status: "ok", found: `${found}; ${role} from: ${source}`, ...told };
+    }
+    if (configMapEntry.status === "forbidden" || configMapEntry.status === "failed") {
+      return unreadStep(id, configMapEntry, "the ConfigMap of the webhook");
     }
     const meaning = "Nobody asks for an AWS role, so the webhook leaves the pod alone.";
     return { id, status: lacking, found, meaning, ...told, next };

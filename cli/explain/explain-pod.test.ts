@@ -36,6 +36,13 @@ function namespaceWith(
   return found({ metadata: { name: "team", labels, annotations } });
 }
 
+const ENTRY = {
+  key: "team/reader",
+  roleArn: ROLE,
+  audience: undefined,
+  expirationSeconds: undefined,
+  regionalSts: undefined,
+};
 const ENABLED = namespaceWith({ "irsa-anywhere.io/injection": "enabled" });
 const REQUIRED = namespaceWith({ "irsa-anywhere.io/injection": "required" });
 const service = { namespace: "eks", name: "webhook" };
@@ -86,6 +93,7 @@ const FINE: Snapshot = {
   pod: served(),
   namespaceObject: ENABLED,
   serviceAccount: account({ [ROLE_KEY]: ROLE }, "2026-01-01T09:00:00Z"),
+  configMapEntry: found(undefined),
   webhooks: webhooks(),
   events: found([]),
   inCluster: true,
@@ -381,6 +389,27 @@ describe("explainPod", () => {
       "annotation",
       "ok",
       /from: namespace/,
+    ],
+    [
+      "role of the ConfigMap instead",
+      { serviceAccount: account({}), configMapEntry: found(ENTRY) },
+      "annotation",
+      "ok",
+      /no eks\.amazonaws\.com\/role-arn; arn:.* from: config-map/,
+    ],
+    [
+      "no annotation, and no ConfigMap",
+      { pod: bare(), serviceAccount: account({}), configMapEntry: MISSING },
+      "annotation",
+      "problem",
+      /Nobody asks/,
+    ],
+    [
+      "no annotation, and a ConfigMap that may not be read",
+      { pod: bare(), serviceAccount: account({}), configMapEntry: FORBIDDEN },
+      "annotation",
+      "unknown",
+      /may not read the ConfigMap/,
     ],
     [
       "role that is no ARN, carried as it is",

@@ -25,12 +25,16 @@ const event = (component: string, message: string): object => ({
   source: { component },
 });
 
+const CONFIG_MAP = "/api/v1/namespaces/eks/configmaps/pod-identity-webhook";
+const config = JSON.stringify({ "*/reader": { RoleARN: "glob" }, "other/reader": {} });
+
 /** All that an API server has for the pod `team/web`. */
 const ALL: Readonly<Record<string, unknown>> = {
   [POD]: pod,
   "/api/v1/namespaces/team": { metadata: { name: "team", labels: { a: "b" } } },
   "/api/v1/namespaces/team/serviceaccounts/reader": { metadata: { name: "reader" } },
   [CONFIGURATIONS]: { items: [configuration] },
+  [CONFIG_MAP]: { data: { config } },
   // Nothing listens on port 1.
   [SERVICE]: { spec: { clusterIP: "127.0.0.1" } },
   [SLICES]: {
@@ -62,7 +66,7 @@ function ask(instead: Readonly<Record<string, number | Error | object>> = {}): A
     const body = isStatus ? { message: "no" } : answer;
     return Promise.resolve({ status: isStatus ? answer : 200, headers: {}, body });
   };
-  const position = { inCluster: false, sharesLoopback: false };
+  const position = { inCluster: false, sharesLoopback: false, configMapNamespace: "eks" };
   const snapshot = readSnapshot({ request }, { namespace: "team", name: "web" }, position);
   return { snapshot, paths };
 }
@@ -70,7 +74,8 @@ function ask(instead: Readonly<Record<string, number | Error | object>> = {}): A
 describe("readSnapshot", () => {
   it("reads everything about the pod", async () => {
     const { snapshot, paths } = ask();
-    const { namespaceObject, serviceAccount, webhooks, events } = await snapshot;
+    const { namespaceObject, serviceAccount, configMapEntry, webhooks, events } = await snapshot;
+    assert.equal(configMapEntry.status === "found" && configMapEntry.value?.roleArn, "glob");
     assert.equal(namespaceObject.status, "found");
     assert.equal(serviceAccount.status, "found");
     assert.deepEqual(events.status === "found" && events.value.map(({ message }) => message), [
@@ -95,6 +100,7 @@ describe("readSnapshot", () => {
       "serviceAccount",
       "get serviceaccounts/reader -n team",
     ],
+    [CONFIG_MAP, "configMapEntry", "get configmaps/pod-identity-webhook -n eks"],
     [CONFIGURATIONS, "webhooks", "list mutatingwebhookconfigurations"],
     ["/api/v1/namespaces/team/events", "events", "list events -n team"],
   ];
@@ -135,6 +141,14 @@ describe("readSnapshot", () => {
       assert.equal(webhook?.readyEndpoints?.status, endpoints);
     });
   }
+
+  it("says what is wrong with the content of the ConfigMap", async () => {
+    const { snapshot } = ask({ [CONFIG_MAP]: { data: { config: "[]" } } });
+    assert.deepEqual((await snapshot).configMapEntry, {
+      status: "failed",
+      problem: "Cannot use the ConfigMap's config: expected a JSON object",
+    });
+  });
 
   for (const status of [403, 404, 500]) {
     it(`fails when the pod is answered ${status}`, async () => {

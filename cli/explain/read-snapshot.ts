@@ -3,6 +3,9 @@ import { AppError, reasonOf } from "../../lib/errors.ts";
 import { refusalText } from "../../lib/kube/api-status.ts";
 import type { KubeConnection } from "../../lib/kube/connection.ts";
 import { KubeObject } from "../../lib/kube/kube-object.ts";
+import { entryFor, parseConfigMapEntries } from "../../webhook/config-map-entries.ts";
+import { CONFIG_MAP_NAME } from "../../webhook/config-map-watch.ts";
+import type { ConfigMapEntry } from "../../webhook/identity-source.ts";
 import { parsePod, serviceAccountNameOf } from "../../webhook/pod.ts";
 import { identityWebhooksIn, type IdentityWebhook } from "./identity-webhook.ts";
 import { reachWebhook } from "./reach-webhook.ts";
@@ -26,6 +29,9 @@ const Slices = z.looseObject({
   ),
 });
 const Service = z.looseObject({ spec: z.looseObject({ clusterIP: z.string().nullish() }) });
+const ConfigMap = z.looseObject({
+  data: z.looseObject({ config: z.string().nullish() }).nullish(),
+});
 const Events = z.looseObject({
   items: z.array(
     z.looseObject({
@@ -36,6 +42,11 @@ const Events = z.looseObject({
     }),
   ),
 });
+
+export interface ReadOptions extends Pick<Snapshot, "inCluster" | "sharesLoopback"> {
+  /** Where the webhook's ConfigMap is; undefined when it has none. */
+  readonly configMapNamespace: string | undefined;
+}
 
 /**
  * Reads everything that decides about the identity of a pod. What may not be read is noted and left
@@ -48,12 +59,12 @@ const Events = z.looseObject({
 export async function readSnapshot(
   connection: Connection,
   { namespace, name }: { readonly namespace: string; readonly name: string },
-  { inCluster, sharesLoopback }: Pick<Snapshot, "inCluster" | "sharesLoopback">,
+  { inCluster, sharesLoopback, configMapNamespace }: ReadOptions,
 ): Promise<Snapshot> {
   const pod = parsePod(await readPod(connection, namespace, name));
   const account = serviceAccountNameOf(pod);
   const place = `/api/v1/namespaces/${encodeURIComponent(namespace)}`;
-  const [namespaceObject, serviceAccount, webhooks, events] = await Promise.all([
+  const [namespaceObject, serviceAccount, configMapEntry, webhooks, events] = await Promise.all([
     read(connection, place, `get namespaces/${namespace}`, (body) => KubeObject.parse(body)),
     account === undefined
       ? ({ status: "missing" } as const)
@@ -62,6 +73,14 @@ export async function readSnapshot(
           `${place}/serviceaccounts/${encodeURIComponent(account)}`,
           `get serviceaccounts/${account} -n ${namespace}`,
           (body) => KubeObject.parse(body),
+        ),
+    configMapNamespace === undefined
+      ? ({ status: "found", value: undefined } as const)
+      : read(
+          connection,
+          `/api/v1/namespaces/${encodeURIComponent(configMapNamespace)}/configmaps/${CONFIG_MAP_NAME}`,
+          `get configmaps/${CONFIG_MAP_NAME} -n ${configMapNamespace}`,
+          (body) => entryIn(body, namespace, account ?? ""),
         ),
     readWebhooks(connection),
     read(
@@ -77,6 +96,7 @@ export async function readSnapshot(
     pod,
     namespaceObject,
     serviceAccount,
+    configMapEntry,
     webhooks,
     events,
     inCluster,
@@ -149,6 +169,11 @@ async function observe(connection: Connection, webhook: IdentityWebhook): Promis
   const serverName = `${name}.${namespace}.svc`;
   const tls = host === "" ? undefined : await reachWebhook({ host, port, serverName, caPem });
   return { ...webhook, readyEndpoints, tls };
+}
+
+function entryIn(body: unknown, namespace: string, name: string): ConfigMapEntry | undefined {
+  const text = ConfigMap.parse(body).data?.config ?? "";
+  return entryFor(parseConfigMapEntries(text).entries, namespace, name);
 }
 
 function readyIn(body: unknown): number {

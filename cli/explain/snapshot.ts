@@ -1,4 +1,5 @@
 import type { KubeObject } from "../../lib/kube/kube-object.ts";
+import type { ConfigMapEntry } from "../../webhook/identity-source.ts";
 import type { Pod } from "../../webhook/pod.ts";
 import type { IdentityWebhook } from "./identity-webhook.ts";
 
@@ -39,6 +40,8 @@ export interface Snapshot {
   readonly namespaceObject: Found<KubeObject>;
   /** Missing also when the pod names none. */
   readonly serviceAccount: Found<KubeObject>;
+  /** Its entry in the webhook's ConfigMap; undefined when the webhook has none, or it no entry. */
+  readonly configMapEntry: Found<ConfigMapEntry | undefined>;
   readonly webhooks: Found<readonly ObservedWebhook[]>;
   /** Those about the identity of the pod. */
   readonly events: Found<readonly PodEvent[]>;

@@ -1,5 +1,6 @@
 import { findingOf, type Finding } from "../../webhook/audit/finding.ts";
 import { annotatedAtMs } from "../../webhook/annotation-time.ts";
+import { NO_ASSOCIATION } from "../../webhook/identity-source.ts";
 import {
   mutationOf,
   type Mutation,
@@ -52,8 +53,13 @@ export function standingOf(snapshot: Snapshot, settings: MutationSettings): Stan
   const covering = coveringOf(snapshot);
   const tier = tierOf(namespace?.labels?.[INJECTION_LABEL]) ?? covering?.[0]?.tier;
   const pod = asIfAsked(snapshot.pod);
+  const { configMapEntry } = snapshot;
   const inputs = {
     serviceAccount: stateOf(snapshot),
+    association: {
+      ...NO_ASSOCIATION,
+      configMap: configMapEntry.status === "found" ? configMapEntry.value : undefined,
+    },
     settings,
     policy: parseNamespacePolicy(namespace?.annotations ?? {}).policy,
   };
