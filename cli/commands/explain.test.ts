@@ -133,6 +133,12 @@ current-context: x
       ["another kind", ["service", "team/web"], {}, /Allowed choices are pod/],
       ["nothing", [], {}, /missing required argument/],
       ["an unknown flag", ["pod", "team/web", "--quick"], {}, /unknown option/],
+      [
+        "a name without its account",
+        ["pod", "team/web", "--compose-role-arn"],
+        {},
+        /needs --account-id/,
+      ],
       ["a bad setting", ["pod", "team/web", "--json=perhaps"], {}, /--json "perhaps"/],
       [
         "a kubeconfig that is not there",

@@ -30,7 +30,12 @@ const explainConfig = defineConfig(
     namespace: value("namespace", z.string().min(1).default("eks"), "Namespace of the webhook"),
     ...MUTATION_SETTINGS,
   },
-  checkMutationConfig,
+  (config) => [
+    ...checkMutationConfig(config),
+    ...(config.composeRoleArn && config.accountId === ""
+      ? ["--compose-role-arn needs --account-id here: the account of this machine may be another"]
+      : []),
+  ],
 );
 
 /** Exit statuses beside 0. */
