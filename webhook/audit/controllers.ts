@@ -34,6 +34,11 @@ export class Controllers {
     this.#deps = deps;
   }
 
+  /** Whether its chain is known without a read. */
+  knows({ apiVersion, kind, uid }: Controller): boolean {
+    return COLLECTIONS[`${apiVersion}/${kind}`] === undefined || this.#parents.has(uid);
+  }
+
   /** The controller itself, then the one above it, if any. */
   async chainOf(namespace: string, controller: Controller): Promise<readonly Controller[]> {
     const parent = await this.#parentOf(namespace, controller);

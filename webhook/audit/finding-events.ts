@@ -6,9 +6,12 @@ import type { FoundPod } from "./finding-book.ts";
 
 export interface FindingEventsDeps {
   readonly recorder: Pick<EventRecorder, "record">;
-  readonly controllers: Pick<Controllers, "chainOf">;
+  readonly controllers: Pick<Controllers, "chainOf" | "knows">;
   readonly onEvent: (result: EventResult) => void;
 }
+
+/** Controllers read in one round, so that many of them do not hold up the first Events. */
+export const MAX_READS_A_ROUND = 100;
 
 /** Word for an Event, such as `AwsIdentityNoToken`. */
 export function eventReasonOf(reason: FindingReason): string {
@@ -33,10 +36,17 @@ export async function writeFindingEvents(
 ): Promise<void> {
   const all = [...findings];
   const groups = new Map<string, Group>();
+  let reads = 0;
   for (const found of all) {
     const { namespace, pod, finding } = found;
     if (pod.controller === undefined) continue;
-    for (const controller of await controllers.chainOf(namespace, pod.controller)) {
+    const isKnown = controllers.knows(pod.controller);
+    if (!isKnown) reads += 1;
+    const chain =
+      isKnown || reads <= MAX_READS_A_ROUND
+        ? await controllers.chainOf(namespace, pod.controller)
+        : [pod.controller];
+    for (const controller of chain) {
       const key = `${controller.uid} ${finding.reason}`;
       const group = groups.get(key) ?? { regarding: referenceTo(namespace, controller), found: [] };
       group.found.push(found);
