@@ -62,6 +62,8 @@ const variable = fc.record({
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
     "AWS_STS_REGIONAL_ENDPOINTS",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_EC2_METADATA_DISABLED",
     "HOME",
   ),
   value: fc.string(),
@@ -135,11 +137,16 @@ const inputs = fc.record({
   pod: pods,
   region: fc.constantFrom("", "eu-west-1"),
   regionalSts: fc.boolean(),
+  /** All variables that a switch turns on. */
+  extras: fc.boolean(),
   skipped: fc.subarray(["c-a", "i-b"]),
 });
 type Input = typeof inputs extends fc.Arbitrary<infer T> ? T : never;
 
-function inject({ method, pod, region, regionalSts, skipped }: Input): Injection {
+function inject(
+  { method, pod, region, regionalSts, extras, skipped }: Input,
+  isRunning = false,
+): Injection {
   const claims = { expirationSeconds: 86_400, regionalSts };
   return injectionOf(parsePod(pod), {
     identity:
@@ -157,8 +164,16 @@ function inject({ method, pod, region, regionalSts, skipped }: Input): Injection
             source: "container-credentials",
             audience: "pods.eks.amazonaws.com",
           },
-    settings: { ...SETTINGS, region },
+    settings: {
+      ...SETTINGS,
+      region,
+      roleSessionName: extras,
+      disableEc2Metadata: extras,
+      fipsEndpoints: extras,
+      dualStackEndpoints: extras,
+    },
     isSelected: ({ name }) => !skipped.includes(name ?? ""),
+    isRunning,
   });
 }
 
@@ -292,6 +307,24 @@ describe("injectionOf, whatever the pod", () => {
         const added = env?.slice(before.env?.length ?? 0) ?? [];
         assert.ok(added.every(({ name }) => !other.test(name)));
       }
+    });
+  });
+
+  it("changes nothing of a running pod but its ephemeral containers, once", () => {
+    holds((input) => {
+      const { containers } = input.pod.spec;
+      const running = {
+        ...input.pod,
+        spec: { ...input.pod.spec, ephemeralContainers: containers },
+      };
+      const { operations } = inject({ ...input, pod: running }, true);
+      assert.ok(operations.every(({ path }) => path.startsWith("/spec/ephemeralContainers/")));
+      const pod = jsonPatch.applyPatch(
+        structuredClone(running),
+        structuredClone([...operations]),
+        true,
+      ).newDocument;
+      assert.deepEqual(inject({ ...input, pod }, true).operations, []);
     });
   });
 });
