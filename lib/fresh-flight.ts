@@ -1,5 +1,5 @@
 /**
- * Shares calls among those who ask at the same time, as single-flight does, but never gives anyone
+ * Shares calls among those who ask at the same time ("single flight"), but never gives anyone
  * the result of a call that began before they asked: what they know to have happened may not be in
  * it. At most one call per key runs and one more waits for its end, however many ask.
  */
