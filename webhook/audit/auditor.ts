@@ -72,6 +72,7 @@ export class Auditor implements AsyncDisposable {
         : new Evictor({
             connection,
             recorder,
+            isCovered: deps.isCovered,
             perMinute: evictionsPerMinute,
             clock,
             log,

@@ -13,6 +13,8 @@ import type { FindingBook, KnownPods } from "./finding-book.ts";
 export interface EvictorDeps {
   readonly connection: Pick<Transport, "request">;
   readonly recorder: Pick<EventRecorder, "record">;
+  /** Whether the webhook is asked about a namespace now; its findings may be older than that. */
+  readonly isCovered: (namespace: string) => boolean;
   /** Evictions in the long run; at most one at once. */
   readonly perMinute: number;
   readonly clock: Pick<Clock, "now">;
@@ -75,7 +77,7 @@ export class Evictor {
     const candidates: Candidate[] = [];
     for (const { namespace, name, value: pod } of pods.entries()) {
       const { controller, uid } = pod;
-      if (controller === undefined) continue;
+      if (controller === undefined || !this.#deps.isCovered(namespace)) continue;
       if (!found.has(controller.uid) && !this.#policy.isTracking(controller.uid)) continue;
       candidates.push({
         uid,

@@ -11,6 +11,7 @@ import { MUTATION_SETTINGS, mutationSettingsOf } from "../config.ts";
 import { NO_ASSOCIATION } from "../identity-source.ts";
 import type { Annotations } from "../pod.ts";
 import { createAuditMetrics } from "./audit-metrics.ts";
+import { REFUSED_RETRY_MS } from "./evictor.ts";
 import { startAudit, type Audit } from "./start-audit.ts";
 
 const ROLE = "arn:aws:iam::111122223333:role/reader";
@@ -296,6 +297,22 @@ describe("startAudit", () => {
     // Nothing is told for so long that the watch alone would be taken for dead.
     await t.passSeconds(120);
     assert.deepEqual(t.cluster.evictions, ["web-1"]);
+  });
+
+  it("evicts nothing of a namespace that is covered no longer, though its pods are still known", async () => {
+    await using t = setUp({ evictionsPerMinute: 600 });
+    t.cluster.evictionAnswers.push(429);
+    t.cluster.put(PODS, podOf("web", { replicaSet: "web-5d" }));
+    await t.pass("it was refused", () => t.cluster.evictions.length === 1);
+    await t.passSeconds(REFUSED_RETRY_MS / 1000 - 10);
+    // Pods are listed anew for this, and not again for a while.
+    t.cluster.put(NAMESPACES, { metadata: { name: "later", labels: LABEL } as { name: string } });
+    await t.pass("pods are listed anew", () => t.cluster.listsOf(PODS) === 2);
+    await t.passSeconds(4);
+    t.cluster.put(NAMESPACES, { metadata: { name: "team" } });
+    await t.passSeconds(15);
+    assert.equal(t.cluster.listsOf(PODS), 2);
+    assert.equal(t.cluster.evictions.length, 1, "its successor would get no identity");
   });
 
   it("ends with its Lease: it forgets its findings and stops", async () => {
