@@ -8,6 +8,7 @@ import { text } from "node:stream/consumers";
 import { describe, it } from "node:test";
 import { createCollectedLog } from "../test/fakes/collected-log.ts";
 import { startListServer, type ListServer } from "../test/fakes/list-server.ts";
+import { startObjectServer } from "../test/fakes/object-server.ts";
 import { createMovedClock, type MovedClock } from "../test/fakes/moved-clock.ts";
 import { until } from "../test/fakes/until.ts";
 import { createAuthority, issueServingCertificate, type Authority } from "../lib/certificates.ts";
@@ -256,6 +257,29 @@ describe("startWebhook", () => {
     t.clock.advance(1);
     await stopped;
     await assert.rejects(t.get("/healthz"), { code: "ECONNREFUSED" });
+  });
+
+  it("becomes unready at once when it is stopped, however long the audit takes to end", async () => {
+    await using kube = await startObjectServer();
+    await using t = await setUp({ flags: ["--audit=true", `--kube-api=${kube.url}`] });
+    const lines = (msg: string) => t.log.filter((line) => line["msg"] === msg);
+    await until("it audits", () => lines("Auditing pods").length > 0);
+    const answer = Promise.withResolvers<void>();
+    kube.faultOf = ({ method, path }) =>
+      method === "PUT" && path.includes("/leases/")
+        ? { kind: "hold", until: answer.promise }
+        : undefined;
+    const stopped = t.webhook[Symbol.asyncDispose]();
+    try {
+      await until("the lease is given back", () =>
+        kube.requests.some(({ method, path }) => method === "PUT" && path.includes("/leases/")),
+      );
+      assert.equal(lines("Draining").length, 1);
+    } finally {
+      answer.resolve();
+      await stopped;
+    }
+    assert.equal(lines("Released the lease").length, 1);
   });
 
   it("composes role names in the account of the instance", async () => {

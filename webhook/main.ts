@@ -147,6 +147,30 @@ export async function startWebhook(
       )
     : undefined;
 
+  const auditing = new AbortController();
+  if (config.audit) {
+    const { namespace, serviceName, replicaName } = config;
+    const name = `${serviceName}-audit`;
+    const identity = replicaName || env["HOSTNAME"] || serviceName;
+    const lease = stack.use(
+      startLease({ connection, namespace, name, identity, clock, log, signal: auditing.signal }),
+    );
+    audit = startAudit({
+      connection,
+      lease,
+      serviceAccounts: cache,
+      associationOf: (...account) =>
+        knownAssociation({ containerCredentials, configMap }, ...account),
+      associationsKnown: () => configMap?.synced !== false,
+      settings,
+      coverage: { allNamespaces: config.auditAllNamespaces, exemptNamespaces: [namespace] },
+      metrics: createAuditMetrics(registry),
+      evictionsPerMinute: config.auditEvict ? config.auditEvictPerMinute : 0,
+      clock,
+      log,
+    });
+  }
+
   let draining = false;
   const app = createApp({
     settings,
@@ -197,33 +221,13 @@ export async function startWebhook(
   if (certificate.current !== firstKeyPair) server.setCertificate(certificate.current);
   stack.defer(async () => {
     draining = true;
+    // Another replica may go on with it now; what it is just doing must not delay the rest.
+    auditing.abort();
     const { shutdownDelaySeconds } = config;
     log.info({ shutdownDelaySeconds }, "Draining");
     // Until all who send here have learnt that it is unready.
     if (shutdownDelaySeconds > 0) await clock.sleep(shutdownDelaySeconds * 1000);
   });
-  if (config.audit) {
-    const { namespace, serviceName, replicaName } = config;
-    const name = `${serviceName}-audit`;
-    const identity = replicaName || env["HOSTNAME"] || serviceName;
-    const lease = stack.use(
-      startLease({ connection, namespace, name, identity, clock, log, signal: stop.signal }),
-    );
-    audit = startAudit({
-      connection,
-      lease,
-      serviceAccounts: cache,
-      associationOf: (...account) =>
-        knownAssociation({ containerCredentials, configMap }, ...account),
-      associationsKnown: () => configMap?.synced !== false,
-      settings,
-      coverage: { allNamespaces: config.auditAllNamespaces, exemptNamespaces: [namespace] },
-      metrics: createAuditMetrics(registry),
-      evictionsPerMinute: config.auditEvict ? config.auditEvictPerMinute : 0,
-      clock,
-      log,
-    });
-  }
   const { port } = server;
   const metricsPort = metricsServer.port;
   log.info({ port, metricsPort }, "Listening");
