@@ -13,6 +13,9 @@ import { parseSecretData, secretDataOf } from "./secret-data.ts";
 const SecretObject = KubeObject.extend({
   data: z.record(z.string(), z.string()).nullish(),
 });
+const SecretVersions = z.looseObject({
+  items: z.array(z.looseObject({ metadata: z.looseObject({ resourceVersion: z.string() }) })),
+});
 type SecretObject = z.infer<typeof SecretObject>;
 
 /** The Secret as it was last told. */
@@ -54,7 +57,7 @@ export class CertificateSecret implements AsyncDisposable {
     this.id = `${namespace}/${name}`;
     this.#watch = startListWatch({
       connection,
-      path: withQuery(this.#collection, { fieldSelector: `metadata.name=${name}` }),
+      path: this.#collectionOfOne,
       metadataOnly: false,
       keep: storedOf,
       clock,
@@ -72,6 +75,24 @@ export class CertificateSecret implements AsyncDisposable {
   /** Undefined when there is no such Secret. */
   current(): StoredCertificates | undefined {
     return this.#watch.get(this.#namespace, this.#name);
+  }
+
+  /**
+   * Whether what was last told is what the API server has now; a watch may be behind for minutes.
+   *
+   * @throws AppError KUBERNETES_REFUSED, KUBERNETES_UNAVAILABLE
+   */
+  async isUpToDate(): Promise<boolean> {
+    const { status, body } = await this.#connection.request({
+      path: this.#collectionOfOne,
+      timeoutMs: TIMEOUT_MS,
+    });
+    const list = SecretVersions.safeParse(body).data;
+    if (status !== 200 || list === undefined) {
+      const message = `Cannot read Secret ${this.id}: the API server ${refusalText(status, body)}`;
+      throw new AppError("KUBERNETES_REFUSED", 503, message);
+    }
+    return list.items[0]?.metadata.resourceVersion === this.current()?.version;
   }
 
   /**
@@ -111,6 +132,11 @@ export class CertificateSecret implements AsyncDisposable {
 
   [Symbol.asyncDispose](): PromiseLike<void> {
     return this.#watch[Symbol.asyncDispose]();
+  }
+
+  /** What a right to one Secret by its name is enough to list. */
+  get #collectionOfOne(): string {
+    return withQuery(this.#collection, { fieldSelector: `metadata.name=${this.#name}` });
   }
 
   get #collection(): string {

@@ -353,6 +353,43 @@ describe("startOwnCertificates", () => {
     await pass("it is ready", () => isReady(other), other);
   });
 
+  it("sets no CA bundle by a Secret that has changed since it was told", async () => {
+    server.put(MUTATING, configuration(undefined));
+    const a = startReplica("a");
+    await a.own.whenReady;
+    const silence = Promise.withResolvers<void>();
+    let reads = 0;
+    server.faultOf = ({ method, path, prefix }) => {
+      if (prefix !== "b" || method !== "GET" || path !== SECRETS) return undefined;
+      reads += 1;
+      // After the list comes the watch, which tells nothing.
+      return reads === 2 ? { kind: "hold", until: silence.promise } : undefined;
+    };
+    const b = startReplica("b");
+    try {
+      await b.own.whenReady;
+      await until("it watches the Secret", () => reads === 2);
+      const occasion = { clock: a.clock, settings: SETTINGS };
+      const added = await afterStep("add-ca", storedState(), occasion);
+      const switched = await afterStep("switch-ca", added, occasion);
+      server.put(SECRET, { data: secretDataOf(switched) });
+      const isSet = (): boolean => storedBundles(MUTATING)[0] === caBundleOf(switched);
+      await pass("the other sets the bundle", isSet, a);
+
+      await a.own[Symbol.asyncDispose]();
+      await a.lease[Symbol.asyncDispose]();
+      await pass("it holds the lease", () => b.lease.held, b);
+      const heldMs = b.clock.now();
+      await pass("it had time to act", () => b.clock.now() >= heldMs + 5000, b);
+      assert.ok(isSet(), "the API server still trusts what the Secret has");
+      assert.notEqual(b.served.at(-1)?.cert, switched.serving.cert, "it has not been told yet");
+    } finally {
+      silence.resolve();
+    }
+    await pass("it serves what the Secret has", () => b.served.length === 2, b);
+    await pass("it is ready", () => isReady(b), b);
+  });
+
   it("keeps the next CA waiting while a configuration cannot be set", async () => {
     server.put(MUTATING, configuration(undefined));
     const a = startReplica("a");

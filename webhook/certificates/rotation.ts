@@ -18,7 +18,7 @@ import { nextStep, type CertificateStepName } from "./next-certificates.ts";
 export type Rotation = Exclude<CertificateStepName, "wait"> | "restore";
 
 export interface RotationDeps {
-  readonly secret: Pick<CertificateSecret, "id" | "synced" | "current" | "write">;
+  readonly secret: Pick<CertificateSecret, "id" | "synced" | "current" | "isUpToDate" | "write">;
   readonly bundles: Pick<CaBundles, "synced" | "trusts" | "repair">;
   readonly settings: CertificateSettings;
   /** The last usable state that this replica has seen, for a Secret that is lost. */
@@ -34,7 +34,7 @@ export interface RotationDeps {
 const BACKOFF = { baseMs: 1000, maxMs: 30_000 };
 /** A timer that is set for longer would go off at once. */
 const MAX_WAIT_MS = 3_600_000;
-/** Longest wait for the own write to be told. */
+/** Longest wait for a write to be told. */
 const ECHO_MS = 10_000;
 
 /**
@@ -81,7 +81,11 @@ async function round(deps: RotationDeps, signal: AbortSignal): Promise<number> {
   }
 
   let repairMs = Number.POSITIVE_INFINITY;
-  if (known !== undefined) repairMs = await bundles.repair(caBundleOf(known));
+  if (known !== undefined && !bundles.trusts(caBundleOf(known))) {
+    // CAs of an older Secret would lock out those who serve the certificate of the newer one.
+    if (!(await secret.isUpToDate()) || signal.aborted) return ECHO_MS;
+    repairMs = await bundles.repair(caBundleOf(known));
+  }
   const nowMs = clock.now();
   const isTrusted = known !== undefined && bundles.trusts(caBundleOf(known));
   const next = nextStep({ state: known, isTrusted, nowMs, settings });
