@@ -19,6 +19,16 @@ describe("systemClock", () => {
     assert.ok(performance.now() - startMs >= 19);
   });
 
+  it("does not wake up at once from a sleep that is longer than a timer can be", async () => {
+    const stop = new AbortController();
+    let isAwake = false;
+    const sleeping = systemClock.sleep(2 ** 31, stop.signal).then(() => (isAwake = true));
+    await systemClock.sleep(50);
+    assert.equal(isAwake, false);
+    stop.abort();
+    await sleeping;
+  });
+
   it("wakes up without an error when its signal aborts, and lets go of it", async () => {
     const stop = new AbortController();
     const sleeping = systemClock.sleep(AN_HOUR_MS, stop.signal);

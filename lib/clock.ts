@@ -8,11 +8,19 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** Node's timers count in 31 bits, and one that is set for longer goes off at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   async sleep(ms, signal) {
     try {
-      await sleep(ms, undefined, signal === undefined ? {} : { signal });
+      let leftMs = ms;
+      do {
+        const partMs = Math.min(leftMs, MAX_TIMER_MS);
+        await sleep(partMs, undefined, signal === undefined ? {} : { signal });
+        leftMs -= partMs;
+      } while (leftMs > 0);
     } catch (err) {
       if (signal?.aborted !== true) throw err;
     }
