@@ -110,6 +110,16 @@ describe("nextStep", () => {
     assert.deepEqual(decide(fresh, START_MS, { settings }), { step: "renew" });
   });
 
+  it("switches before the CA ends when a whole overlap is not left, as after all was off", async () => {
+    const endMs = START_MS + 30 * DAY_MS;
+    const lateMs = endMs - HOUR_MS;
+    const late = await afterStep("note-trust", added, at(lateMs));
+    const last = await afterStep("renew", late, at(lateMs));
+    const switchAtMs = endMs - HOUR_MS / 2;
+    assert.deepEqual(decide(last, lateMs), { step: "wait", untilMs: switchAtMs });
+    assert.deepEqual(decide(last, switchAtMs), { step: "switch-ca" });
+  });
+
   it("does not renew again and again what cannot outlive its CA", async () => {
     const lateMs = START_MS + 28 * DAY_MS;
     const last = await afterStep("renew", added, at(lateMs));

@@ -65,7 +65,9 @@ export function nextStep({
     // A configuration that is not right is set right first; that tells when it has been done.
     if (!isTrusted) return { step: "wait", untilMs: Math.min(renewMs, caEndMs) };
     if (inForceSinceMs === undefined) return { step: "note-trust" };
-    const switchMs = inForceSinceMs + caOverlapMs;
+    // After a long downtime the old CA may not last that long, and its certificate ends with it.
+    const restMs = Math.max(0, caEndMs - inForceSinceMs);
+    const switchMs = inForceSinceMs + Math.min(caOverlapMs, Math.floor(restMs / 2));
     return nowMs >= switchMs
       ? { step: "switch-ca" }
       : { step: "wait", untilMs: Math.min(switchMs, renewMs, caEndMs) };
