@@ -160,7 +160,9 @@ describe("the audit after admission", { skip, timeout: 240_000 }, () => {
       return pods.length === 1 && pods.every(hasIdentity);
     });
     await until("the guarded one was refused", async () => {
-      return (await webhook.metric('irsa_webhook_audit_evictions_total{result="refused"}')) === "1";
+      // Asked again after a while, so on a slow machine it may be more than one by now.
+      const refused = await webhook.metric('irsa_webhook_audit_evictions_total{result="refused"}');
+      return Number(refused ?? 0) >= 1;
     });
     const guarded = old.find(({ metadata }) => metadata.labels?.["app"] === "guarded");
     const uids = (await podsOf("guarded")).map(({ metadata }) => metadata.uid);
