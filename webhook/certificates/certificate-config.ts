@@ -18,6 +18,13 @@ function duration(flag: string, fallback: string, description: string): Setting<
   return { ...value(flag, schema, description), defaultText: fallback };
 }
 
+const DNS_NAME = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
+
+/** No certificate is for an address with a zone, nor can one be made for the mixed notation. */
+function isPlainAddress(text: string): boolean {
+  return isIP(text) !== 0 && !/%|:.*\./.test(text);
+}
+
 const name = (fallback: string): z.ZodType<string> =>
   z
     .string()
@@ -38,7 +45,7 @@ export const CERTIFICATE_SETTINGS = {
   ),
   tlsSan: list(
     "tls-san",
-    z.string().refine((text) => isIP(text) !== 0 || /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(text), {
+    z.string().refine((text) => isPlainAddress(text) || DNS_NAME.test(text), {
       error: "expected a DNS name in lower case or an IP address",
     }),
     "Name or address of the own serving certificate beside those of the Service",
