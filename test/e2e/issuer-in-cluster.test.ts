@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
-import { request, type IncomingMessage } from "node:http";
-import { text } from "node:stream/consumers";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { issuerConfig } from "../../oidc-issuer/config.ts";
@@ -10,6 +8,7 @@ import { startIssuer, type RunningIssuer } from "../../oidc-issuer/main.ts";
 import { createCollectedLog } from "../fakes/collected-log.ts";
 import { missingComponents } from "../kubernetes/components.ts";
 import { startControlPlane, type ControlPlane } from "../kubernetes/control-plane.ts";
+import { getByHost } from "./get-by-host.ts";
 
 // The issuer as a pod of the cluster runs it: with the rights of its own ServiceAccount, which are those
 // of docs/issuer.md and no others, it finds two real API servers by the EndpointSlice and keeps their
@@ -116,24 +115,14 @@ function start(...more: readonly string[]): Promise<RunningIssuer> {
 }
 
 async function publishedKids({ port }: RunningIssuer): Promise<readonly string[]> {
-  const { status, body } = await get(`http://127.0.0.1:${port}/openid/v1/jwks`);
+  const { status, body } = await getByHost(`http://127.0.0.1:${port}/openid/v1/jwks`, HOST);
   if (status !== 200) return [];
   const { keys } = JSON.parse(body) as { keys: readonly { kid: string }[] };
   return keys.map(({ kid }) => kid);
 }
 
 async function metrics({ metricsPort }: RunningIssuer): Promise<string> {
-  return (await get(`http://127.0.0.1:${metricsPort}/metrics`)).body;
-}
-
-/** fetch() cannot set the Host header, which the issuer insists on. */
-async function get(url: string): Promise<{ status: number; body: string }> {
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  request(url, { headers: { host: HOST }, agent: false }, resolve)
-    .on("error", reject)
-    .end();
-  const response = await promise;
-  return { status: response.statusCode ?? 0, body: await text(response) };
+  return (await getByHost(`http://127.0.0.1:${metricsPort}/metrics`, HOST)).body;
 }
 
 async function until(isReached: () => Promise<boolean>): Promise<void> {

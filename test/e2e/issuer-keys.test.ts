@@ -1,10 +1,8 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
-import { request, type IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { decodeProtectedHeader } from "jose";
@@ -14,6 +12,7 @@ import { startIssuer, type RunningIssuer } from "../../oidc-issuer/main.ts";
 import type { ApiServer } from "../kubernetes/api-server.ts";
 import { missingComponents } from "../kubernetes/components.ts";
 import { startControlPlane, type ControlPlane } from "../kubernetes/control-plane.ts";
+import { getByHost } from "./get-by-host.ts";
 
 // Two real API servers with different keys, as in the middle of a rotation: the issuer publishes the
 // union, and goes on with it when one, or both, are gone, also when it is itself restarted.
@@ -93,7 +92,7 @@ function start(): Promise<RunningIssuer> {
 }
 
 async function publishedKids({ port }: RunningIssuer): Promise<readonly string[]> {
-  const { status, body } = await get(`http://127.0.0.1:${port}/openid/v1/jwks`);
+  const { status, body } = await getByHost(`http://127.0.0.1:${port}/openid/v1/jwks`, HOST);
   if (status !== 200) return [];
   const { keys } = JSON.parse(body) as { keys: readonly { kid: string }[] };
   return keys.map(({ kid }) => kid).toSorted();
@@ -101,19 +100,9 @@ async function publishedKids({ port }: RunningIssuer): Promise<readonly string[]
 
 /** The API servers whose polls have failed since the issuer's start. */
 async function failedPolls({ metricsPort }: RunningIssuer): Promise<ReadonlySet<string>> {
-  const { body } = await get(`http://127.0.0.1:${metricsPort}/metrics`);
+  const { body } = await getByHost(`http://127.0.0.1:${metricsPort}/metrics`, HOST);
   const lines = body.matchAll(/^oidc_upstream_errors_total\{.*instance="([^"]+)".*\} [1-9]/gm);
   return new Set([...lines].map(([, instance = ""]) => instance));
-}
-
-/** fetch() cannot set the Host header, which the issuer insists on. */
-async function get(url: string): Promise<{ status: number; body: string }> {
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  request(url, { headers: { host: HOST }, agent: false }, resolve)
-    .on("error", reject)
-    .end();
-  const response = await promise;
-  return { status: response.statusCode ?? 0, body: await text(response) };
 }
 
 async function until(isReached: () => Promise<boolean>): Promise<void> {
