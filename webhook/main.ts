@@ -116,6 +116,7 @@ export async function startWebhook(
     connection,
     annotationPrefix: config.annotationPrefix,
     lookupGraceMs: config.lookupGraceMs,
+    clock,
     log,
     onLiveRead: (result) => metrics.liveReads.inc({ result }),
   });

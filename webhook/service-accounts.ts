@@ -1,9 +1,11 @@
+import type { Clock } from "../lib/clock.ts";
 import type { KubeObject } from "../lib/kube/kube-object.ts";
 import type { Logger } from "../lib/log.ts";
 import { annotatedAtMs } from "./annotation-time.ts";
 import { LiveReads, type LiveReadsDeps } from "./live-reads.ts";
 import type { ServiceAccountState } from "./mutation.ts";
 import type { Annotations } from "./pod.ts";
+import { RecentKeys } from "./recent-keys.ts";
 
 /** All that is kept of a ServiceAccount, since a cluster may have 100,000 of them. */
 export interface KnownServiceAccount {
@@ -45,23 +47,36 @@ export interface ServiceAccountsDeps extends Pick<
   /** The copy that follows the API server. */
   readonly cache: {
     readonly get: (namespace: string, name: string) => KnownServiceAccount | undefined;
+    /** Whether what changes now is told to it. */
+    readonly following: boolean;
   };
   readonly annotationPrefix: string;
   /** Longest wait for a live read; 0 never reads live. */
   readonly lookupGraceMs: number;
+  readonly clock: Pick<Clock, "now">;
   readonly log: Pick<Logger, "warn">;
 }
 
 /**
+ * How long a ServiceAccount that was read live without a role needs no other read: a node that
+ * starts many pods of one asks ten times a second instead of for each. It is far less than from an
+ * annotation to the pods of the rollout after it, and holds only while the watch is open, which
+ * tells of an annotation in a few milliseconds.
+ */
+const REREAD_MS = 100;
+
+/**
  * What is known of ServiceAccounts: from the cache when it shows a role, and live when it does not,
  * for a pod is often created directly after its ServiceAccount or its annotation, and the watch may
- * be behind. Nothing that was read is remembered: a pod's answer rests on a read that began after
- * its review came. Pods of one ServiceAccount that come together share reads, so that there are
- * never more than two of one ServiceAccount under way, and never more than reviews.
+ * be behind. A pod's answer rests on the cache and on a read that began after its review came, or
+ * at most {@link REREAD_MS} before. Pods of one ServiceAccount that come together share reads, so
+ * that there are never more than two of one ServiceAccount under way, and never more than reviews.
  */
 export class ServiceAccounts {
   readonly #deps: ServiceAccountsDeps;
   readonly #live: LiveReads<KnownServiceAccount>;
+  /** Of ServiceAccounts that have just been read live, without a role. */
+  readonly #withoutRole = new RecentKeys(REREAD_MS);
 
   constructor(deps: ServiceAccountsDeps) {
     this.#deps = deps;
@@ -76,12 +91,15 @@ export class ServiceAccounts {
 
   /** Takes at most `lookupGraceMs`, and no time at all for a ServiceAccount cached with a role. */
   async stateOf(namespace: string, name: string): Promise<ServiceAccountState> {
-    const { cache, lookupGraceMs } = this.#deps;
+    const { cache, lookupGraceMs, clock } = this.#deps;
     const cached = cache.get(namespace, name);
     if (cached !== undefined && (this.#hasRole(cached) || lookupGraceMs === 0))
       return found(cached);
     if (lookupGraceMs === 0) return { status: "service-account-unavailable" };
-    if (cached !== undefined) return found(await this.#newerOf(cached, namespace, name));
+    if (cached !== undefined) {
+      const isFresh = cache.following && this.#withoutRole.has(`${namespace}/${name}`, clock.now());
+      return found(isFresh ? cached : await this.#newerOf(cached, namespace, name));
+    }
     try {
       const live = await this.#read(namespace, name);
       return live === undefined ? { status: "service-account-not-found" } : found(live);
@@ -98,11 +116,15 @@ export class ServiceAccounts {
     namespace: string,
     name: string,
   ): Promise<KnownServiceAccount> {
-    const { cache, log } = this.#deps;
+    const { cache, clock, log } = this.#deps;
+    const startMs = clock.now();
     const live = await this.#read(namespace, name).catch((err: unknown) => {
       log.warn({ namespace, serviceAccount: name, err }, "Cannot re-read a ServiceAccount");
       return undefined;
     });
+    if (live !== undefined && !this.#hasRole(live)) {
+      this.#withoutRole.add(`${namespace}/${name}`, startMs);
+    }
     // The watch may have caught up meanwhile, or even be ahead.
     const cached = cache.get(namespace, name) ?? before;
     return live === undefined || live.version < cached.version ? cached : live;

@@ -55,6 +55,8 @@ export interface ListWatch<T> extends AsyncDisposable {
   readonly size: number;
   /** Whether the first list is complete; stays true through later outages. */
   readonly synced: boolean;
+  /** Whether a watch is open, as far as this side can tell, so that changes are told as they happen. */
+  readonly following: boolean;
   /** Rejects with AppError KUBERNETES_UNAVAILABLE when it is stopped before that. */
   readonly whenSynced: Promise<void>;
   /** Seconds since the server last told anything (page, event, bookmark), or since the start. */
@@ -89,6 +91,7 @@ class Follower<T> implements ListWatch<T> {
   readonly #running: Promise<void>;
   #store = new ObjectStore<T>();
   #synced = false;
+  #following = false;
   #heardMs: number;
   #standing: Standing = FRESH;
   /** Where to watch from; undefined asks for a list. */
@@ -115,6 +118,10 @@ class Follower<T> implements ListWatch<T> {
 
   get synced(): boolean {
     return this.#synced;
+  }
+
+  get following(): boolean {
+    return this.#following;
   }
 
   get(namespace: string, name: string): T | undefined {
@@ -207,6 +214,7 @@ class Follower<T> implements ListWatch<T> {
         signal: this.#stop.signal,
         onOpen: () => {
           reached = true;
+          this.#following = true;
         },
         onNews: (event) => {
           news += 1;
@@ -216,6 +224,8 @@ class Follower<T> implements ListWatch<T> {
     } catch (cause) {
       setback = asSetback(cause);
       end = setback.kind;
+    } finally {
+      this.#following = false;
     }
     const livedMs = clock.now() - startMs;
     const next = afterWatch(this.#standing, { reached, news, livedMs, end });
