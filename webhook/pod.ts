@@ -4,60 +4,63 @@ import { AppError } from "../lib/errors.ts";
 // Absent and null are the same to Kubernetes' Go types, so both pass everywhere.
 const text = z.string().nullish();
 
-const EnvVar = z.looseObject({ name: text });
-const VolumeMount = z.looseObject({
+// What is read as it comes, whatever its type: nobody's pod is refused for that.
+const anything = z.unknown().optional();
+
+const EnvVar = z.object({ name: text, value: anything, valueFrom: anything });
+const VolumeMount = z.object({
   name: text,
   mountPath: text,
   subPath: text,
   subPathExpr: text,
 });
-const Container = z.looseObject({
+const Container = z.object({
   name: text,
   env: z.array(EnvVar).nullish(),
   volumeMounts: z.array(VolumeMount).nullish(),
 });
 const EphemeralContainer = Container.extend({ targetContainerName: text });
-const ServiceAccountToken = z.looseObject({ audience: text, path: text });
-const Volume = z.looseObject({
+const ServiceAccountToken = z.object({ audience: text, path: text });
+const Volume = z.object({
   name: text,
   projected: z
-    .looseObject({
-      sources: z
-        .array(z.looseObject({ serviceAccountToken: ServiceAccountToken.nullish() }))
-        .nullish(),
+    .object({
+      sources: z.array(z.object({ serviceAccountToken: ServiceAccountToken.nullish() })).nullish(),
     })
     .nullish(),
 });
-const NodeSelectorRequirement = z.looseObject({
+const NodeSelectorRequirement = z.object({
   key: text,
   operator: text,
   values: z.array(text).nullish(),
 });
-const Affinity = z.looseObject({
+const Affinity = z.object({
   nodeAffinity: z
-    .looseObject({
+    .object({
       requiredDuringSchedulingIgnoredDuringExecution: z
-        .looseObject({
+        .object({
           nodeSelectorTerms: z
-            .array(z.looseObject({ matchExpressions: z.array(NodeSelectorRequirement).nullish() }))
+            .array(z.object({ matchExpressions: z.array(NodeSelectorRequirement).nullish() }))
             .nullish(),
         })
         .nullish(),
     })
     .nullish(),
 });
-const Pod = z.looseObject({
+const Pod = z.object({
   metadata: z
-    .looseObject({
+    .object({
       name: text,
       generateName: text,
       namespace: text,
       annotations: z.record(z.string(), text).nullish(),
       labels: z.record(z.string(), text).nullish(),
+      creationTimestamp: anything,
+      deletionTimestamp: anything,
     })
     .nullish(),
   spec: z
-    .looseObject({
+    .object({
       serviceAccountName: text,
       serviceAccount: text,
       containers: z.array(Container).nullish(),
@@ -65,10 +68,12 @@ const Pod = z.looseObject({
       ephemeralContainers: z.array(EphemeralContainer).nullish(),
       volumes: z.array(Volume).nullish(),
       nodeSelector: z.record(z.string(), text).nullish(),
-      os: z.looseObject({ name: text }).nullish(),
+      os: z.object({ name: text }).nullish(),
       affinity: Affinity.nullish(),
+      hostNetwork: anything,
     })
     .nullish(),
+  status: anything,
 });
 
 /** The parts of a Pod (or of a pod template) that the webhook reads; it only ever adds to them. */
@@ -83,7 +88,8 @@ export type VolumeMount = z.infer<typeof VolumeMount>;
 export type Annotations = Readonly<Record<string, string | null | undefined>>;
 
 /**
- * Reads a Pod or a pod template, whatever else it holds.
+ * Reads a Pod or a pod template. What the webhook does not read is left out, which takes a third of
+ * the time of a copy.
  *
  * @throws AppError REVIEW_INVALID naming every field of a wrong type.
  */

@@ -7,23 +7,23 @@ import { parsePod, type Pod } from "./pod.ts";
 const text = z.string().nullish();
 
 /** `admission.k8s.io/v1` and `/v1beta1` agree in all that is read here. */
-const Review = z.looseObject({
+const Review = z.object({
   apiVersion: text,
   kind: text,
   request: z
-    .looseObject({
+    .object({
       uid: text,
       namespace: text,
       operation: text,
       subResource: text,
-      resource: z.looseObject({ group: text, resource: text }).nullish(),
+      resource: z.object({ group: text, resource: text }).nullish(),
       object: z.unknown().optional(),
       oldObject: z.unknown().optional(),
     })
     .nullish(),
 });
 
-const Kinded = z.looseObject({ kind: text });
+const Kinded = z.object({ kind: text });
 
 /** The response to the API server; a version and kind only when the request had them. */
 export interface ReviewAnswer {

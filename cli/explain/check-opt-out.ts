@@ -6,9 +6,12 @@ import type { Standing } from "./standing.ts";
 import type { Step } from "./step.ts";
 
 /** Whether the pod keeps the webhook away: by label, by annotation, or as the mirror of a static pod. */
-export function checkOptOut(snapshot: Snapshot, { settings, facts, covering }: Standing): Step {
+export function checkOptOut(
+  snapshot: Snapshot,
+  { settings, pod, facts, covering }: Standing,
+): Step {
   const id = "skipped";
-  const { pod, namespace, name: podName } = snapshot;
+  const { namespace, name: podName } = snapshot;
   const { labels, annotations } = pod.metadata ?? {};
   const controller = facts.controller ?? `pod/${podName}`;
   const next = `kubectl get ${controller} -n ${namespace} -o yaml`;

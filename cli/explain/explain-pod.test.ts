@@ -5,7 +5,7 @@ import { defineConfig } from "../../lib/config.ts";
 import type { KubeObject } from "../../lib/kube/kube-object.ts";
 import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "../../webhook/config.ts";
 import { mutationOf } from "../../webhook/mutation.ts";
-import { parsePod, type Pod } from "../../webhook/pod.ts";
+import { parsePod } from "../../webhook/pod.ts";
 import { mutatingWebhookConfiguration } from "../../webhook/webhook-configurations.ts";
 import { explainPod } from "./explain-pod.ts";
 import { identityWebhooksIn } from "./identity-webhook.ts";
@@ -66,8 +66,8 @@ interface Template {
   readonly metadata?: object;
   readonly spec?: object;
 }
-function bare({ metadata = {}, spec = {} }: Template = {}): Pod {
-  return parsePod({
+function bare({ metadata = {}, spec = {} }: Template = {}): object {
+  return {
     metadata: {
       name: "web",
       namespace: "team",
@@ -76,15 +76,15 @@ function bare({ metadata = {}, spec = {} }: Template = {}): Pod {
     },
     spec: { serviceAccountName: "reader", containers: [{ name: "app" }], ...spec },
     status: { phase: "Running" },
-  });
+  };
 }
 /** The pod as the webhook lets it pass. */
-function served(template: Template = {}, role = ROLE): Pod {
+function served(template: Template = {}, role = ROLE): object {
   const pod = bare(template);
   const serviceAccount = { status: "found", annotations: { [ROLE_KEY]: role } } as const;
-  const { operations } = mutationOf({ pod, serviceAccount, settings });
+  const { operations } = mutationOf({ pod: parsePod(pod), serviceAccount, settings });
   const patch = structuredClone([...operations]);
-  return parsePod(jsonPatch.applyPatch(structuredClone(pod), patch, true).newDocument);
+  return jsonPatch.applyPatch(structuredClone(pod), patch, true).newDocument;
 }
 
 const FINE: Snapshot = {

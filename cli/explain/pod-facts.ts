@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import { z } from "zod";
 import { isWindows } from "../../webhook/operating-system.ts";
-import type { Pod } from "../../webhook/pod.ts";
+import { parsePod } from "../../webhook/pod.ts";
 
 const text = z.string().nullish();
 const id = z.number().int().nullish();
@@ -101,13 +101,14 @@ const DEFAULT_MODE = 0o644;
 const TOKEN_FILES = ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"];
 
 /** Reads from a pod what `irsa explain` asks of it beside what the webhook does. */
-export function podFactsOf(pod: Pod): PodFacts {
+export function podFactsOf(pod: unknown): PodFacts {
   const { metadata, spec } = Facts.parse(pod);
+  const { spec: known } = parsePod(pod);
   const createdAtMs = Date.parse(metadata?.creationTimestamp ?? "");
   const podUser = spec?.securityContext?.runAsUser;
   return {
     createdAtMs: Number.isNaN(createdAtMs) ? undefined : createdAtMs,
-    isWindows: pod.spec ? isWindows(pod.spec) : false,
+    isWindows: known ? isWindows(known) : false,
     fsGroup: spec?.securityContext?.fsGroup ?? undefined,
     controller: controllerOf(metadata?.ownerReferences ?? [], metadata?.labels ?? {}),
     containers: [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].map((container) => {

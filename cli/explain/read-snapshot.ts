@@ -61,8 +61,8 @@ export async function readSnapshot(
   { namespace, name }: { readonly namespace: string; readonly name: string },
   { inCluster, sharesLoopback, configMapNamespace }: ReadOptions,
 ): Promise<Snapshot> {
-  const pod = parsePod(await readPod(connection, namespace, name));
-  const account = serviceAccountNameOf(pod);
+  const pod = await readPod(connection, namespace, name);
+  const account = serviceAccountNameOf(parsePod(pod));
   const place = `/api/v1/namespaces/${encodeURIComponent(namespace)}`;
   const [namespaceObject, serviceAccount, configMapEntry, webhooks, events] = await Promise.all([
     read(connection, place, `get namespaces/${namespace}`, (body) => KubeObject.parse(body)),

@@ -1,6 +1,5 @@
 import type { KubeObject } from "../../lib/kube/kube-object.ts";
 import type { ConfigMapEntry } from "../../webhook/identity-source.ts";
-import type { Pod } from "../../webhook/pod.ts";
 import type { IdentityWebhook } from "./identity-webhook.ts";
 
 /** What came of reading something from the cluster. */
@@ -36,7 +35,8 @@ export interface PodEvent {
 export interface Snapshot {
   readonly namespace: string;
   readonly name: string;
-  readonly pod: Pod;
+  /** As the API server has it. */
+  readonly pod: unknown;
   readonly namespaceObject: Found<KubeObject>;
   /** Missing also when the pod names none. */
   readonly serviceAccount: Found<KubeObject>;

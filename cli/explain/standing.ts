@@ -8,7 +8,7 @@ import {
   type ServiceAccountState,
 } from "../../webhook/mutation.ts";
 import { parseNamespacePolicy } from "../../webhook/namespace-policy.ts";
-import { serviceAccountNameOf, type Container, type Pod } from "../../webhook/pod.ts";
+import { parsePod, serviceAccountNameOf, type Container, type Pod } from "../../webhook/pod.ts";
 import { AWS_SKIP_LABEL, INJECTION_LABEL, tierOf, type Tier } from "../../webhook/tier.ts";
 import { podFactsOf, type ContainerFacts, type PodFacts } from "./pod-facts.ts";
 import type { ObservedWebhook, Snapshot } from "./snapshot.ts";
@@ -16,6 +16,7 @@ import type { ObservedWebhook, Snapshot } from "./snapshot.ts";
 /** What follows from a snapshot for several checks. */
 export interface Standing {
   readonly settings: MutationSettings;
+  readonly pod: Pod;
   readonly facts: PodFacts;
   /** Empty when the pod names none. */
   readonly serviceAccountName: string;
@@ -46,16 +47,17 @@ export const IDENTITY_PAIRS = [
 export function standingOf(snapshot: Snapshot, settings: MutationSettings): Standing {
   const { namespaceObject, serviceAccount } = snapshot;
   const facts = podFactsOf(snapshot.pod);
+  const pod = parsePod(snapshot.pod);
   const roleKey = `${settings.annotationPrefix}/role-arn`;
   const namespace = namespaceObject.status === "found" ? namespaceObject.value.metadata : undefined;
   const roleSetAtMs =
     serviceAccount.status === "found" ? annotatedAtMs(serviceAccount.value, roleKey) : undefined;
   const covering = coveringOf(snapshot);
   const tier = tierOf(namespace?.labels?.[INJECTION_LABEL]) ?? covering?.[0]?.tier;
-  const pod = asIfAsked(snapshot.pod);
+  const asked = asIfAsked(pod);
   const { configMapEntry } = snapshot;
   const inputs = {
-    serviceAccount: stateOf(snapshot),
+    serviceAccount: stateOf(snapshot, pod),
     association: {
       ...NO_ASSOCIATION,
       configMap: configMapEntry.status === "found" ? configMapEntry.value : undefined,
@@ -63,19 +65,20 @@ export function standingOf(snapshot: Snapshot, settings: MutationSettings): Stan
     settings,
     policy: parseNamespacePolicy(namespace?.annotations ?? {}).policy,
   };
-  const finding = findingOf({ ...inputs, pod, roleSetAtMs });
+  const finding = findingOf({ ...inputs, pod: asked, roleSetAtMs });
   const carrying = facts.containers.filter(({ env }) =>
     IDENTITY_PAIRS.some(([subject, file]) => env.has(subject) && env.has(file)),
   );
   return {
     settings,
+    pod,
     facts,
-    serviceAccountName: serviceAccountNameOf(snapshot.pod) ?? "",
+    serviceAccountName: serviceAccountNameOf(pod) ?? "",
     roleKey,
     covering,
     tier,
     roleSetAtMs,
-    decision: mutationOf({ ...inputs, tier, pod: withoutPairs(pod) }),
+    decision: mutationOf({ ...inputs, tier, pod: withoutPairs(asked) }),
     finding,
     carrying,
     isServed:
@@ -97,7 +100,7 @@ function coveringOf(snapshot: Snapshot): readonly ObservedWebhook[] | undefined 
   return webhooks.value.filter((webhook) => webhook.takesNamespace(namespace, labels));
 }
 
-function stateOf({ serviceAccount, pod }: Snapshot): ServiceAccountState {
+function stateOf({ serviceAccount }: Snapshot, pod: Pod): ServiceAccountState {
   if (serviceAccount.status === "found") {
     return { status: "found", annotations: serviceAccount.value.metadata.annotations ?? {} };
   }
