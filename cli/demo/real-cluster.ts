@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs";
 import { AppError } from "../../lib/errors.ts";
-import { startControlPlane } from "../../test/kubernetes/control-plane.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Stage } from "./stage.ts";
 
@@ -18,6 +17,7 @@ export async function startRealCluster(_stage: Stage, issuer: string): Promise<C
       "Cannot start a real control plane: expected to run in a checkout of irsa-anywhere";
     throw new AppError("KUBERNETES_UNAVAILABLE", 500, message);
   }
+  const { startControlPlane } = await import("../../test/kubernetes/control-plane.ts");
   const controlPlane = await startControlPlane({ issuers: [issuer] });
   return {
     name: "real etcd and kube-apiserver, built from Go modules",

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, describe, it } from "node:test";
 import { promisify } from "node:util";
 import { stringify } from "yaml";
+import { buildBundle } from "../bench/bundle.ts";
 
-// What ships is one file that runs without the repository around it.
+// What ships is one folder that runs without the repository around it.
 
-const root = new URL("../../", import.meta.url);
 const ROLE = "arn:aws:iam::111122223333:role/reader";
 const run = promisify(execFile);
 
@@ -19,11 +19,7 @@ let bundle: string;
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "irsa-bundle-"));
-  bundle = join(folder, "irsa.mjs");
-  const packageJson = await readFile(new URL("package.json", root), "utf8");
-  const { build } = (JSON.parse(packageJson) as { scripts: { build: string } }).scripts;
-  const [program = "", ...args] = build.replace("dist/irsa.mjs", bundle).split(" ");
-  await run(new URL(`node_modules/.bin/${program}`, root).pathname, args, { cwd: root });
+  bundle = await buildBundle(folder);
 });
 after(() => rm(folder, { recursive: true, force: true }));
 
@@ -31,8 +27,15 @@ const irsa = async (...args: readonly string[]): Promise<{ stdout: string; stder
   run(process.execPath, [bundle, ...args], { cwd: folder });
 
 describe("the bundle", () => {
-  it("is one file", async () => {
-    assert.deepEqual(await readdir(folder), ["irsa.mjs"]);
+  it("finds every module that a part of it imports", async () => {
+    const files = (await readdir(dirname(bundle))).filter((file) => file !== "irsa.mjs");
+    assert.ok(files.length > 5, `only ${files.join(", ")}`);
+    const code = files.map((file) => `await import(${JSON.stringify(`./${file}`)});`).join("\n");
+    await writeFile(join(dirname(bundle), "all.mjs"), code);
+    assert.deepEqual(await run(process.execPath, [join(dirname(bundle), "all.mjs")]), {
+      stdout: "",
+      stderr: "",
+    });
   });
 
   it("knows its version and every command", async () => {

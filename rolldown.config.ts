@@ -1,0 +1,31 @@
+import { defineConfig } from "rolldown";
+
+/**
+ * What ships: a folder that runs without the repository around it. A file of its own for what only
+ * some commands load, since a program's text stays in memory as long as it runs.
+ */
+export default defineConfig({
+  input: { irsa: "cli/main.ts" },
+  platform: "node",
+  // Only in a checkout, where it can build Kubernetes; it would bring the whole Kubernetes client along.
+  external: /\/test\/kubernetes\//,
+  resolve: {
+    // 1.2 MB for the typed calls of the Kubernetes client, of which the programs make none.
+    alias: { undici: new URL("scripts/no-undici.ts", import.meta.url).pathname },
+  },
+  treeshake: {
+    // They do nothing when they are imported, and do not say so: all their API classes would stay.
+    moduleSideEffects: [
+      { test: /\/(@kubernetes\/client-node|@aws-sdk|@smithy)\//, sideEffects: false },
+    ],
+  },
+  output: {
+    format: "esm",
+    dir: "dist",
+    cleanDir: true,
+    entryFileNames: "[name].mjs",
+    chunkFileNames: "[name].mjs",
+    // Names stay, for those who read a stack trace.
+    minify: { compress: true, mangle: false, codegen: true },
+  },
+});
