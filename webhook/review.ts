@@ -2,6 +2,7 @@ import { z } from "zod";
 import { reasonOf } from "../lib/errors.ts";
 import { newEphemeralContainers } from "./ephemeral-containers.ts";
 import type { Mutation, MutationReason } from "./mutation.ts";
+import { patchText } from "./patch-text.ts";
 import { parsePod, type Pod } from "./pod.ts";
 
 const text = z.string().nullish();
@@ -171,7 +172,7 @@ export function answerOf({ uid, typeMeta }: PodReview, mutation: Mutation): Revi
     ...(isMutated
       ? {
           patchType: "JSONPatch",
-          patch: Buffer.from(JSON.stringify(operations)).toString("base64"),
+          patch: Buffer.from(patchText(operations)).toString("base64"),
         }
       : {}),
     auditAnnotations: {

@@ -25,9 +25,9 @@ export function tokenPlaceIn(
 
   const ours = volumeNamed(volumeName);
   const isForeign = ours !== undefined && !isToken(ours);
-  const foreign = {
+  const foreign = (): TokenPlace => ({
     conflict: `volume ${quoted(volumeName)} is no token for ${quoted(audience)}`,
-  };
+  });
   const mounts = volumeMounts ?? [];
   const mount = mounts.find(({ name }) => name === volumeName);
   const directory = mount === undefined ? mountPath : (mount.mountPath ?? "");
@@ -35,25 +35,25 @@ export function tokenPlaceIn(
   const [other, ...more] = mounts.filter(
     (candidate) => candidate !== mount && isAtOrBelow(candidate.mountPath, wanted),
   );
-  const taken = {
+  const taken = (): TokenPlace => ({
     conflict: `volume ${quoted(other?.name)} is mounted at ${quoted(other?.mountPath)}`,
-  };
+  });
   if (mount !== undefined) {
-    if (isForeign) return foreign;
+    if (isForeign) return foreign();
     if (isPartial(mount)) {
       return {
         conflict: `volume ${quoted(volumeName)} is mounted in part at ${quoted(directory)}`,
       };
     }
-    return other === undefined ? { directory, mount: "present" } : taken;
+    return other === undefined ? { directory, mount: "present" } : taken();
   }
-  if (other === undefined) return isForeign ? foreign : { directory, mount: "missing" };
+  if (other === undefined) return isForeign ? foreign() : { directory, mount: "missing" };
   const serves =
     more.length === 0 &&
     normalized(other.mountPath) === wanted &&
     !isPartial(other) &&
     isToken(volumeNamed(other.name ?? ""));
-  return serves ? { directory, mount: "present" } : taken;
+  return serves ? { directory, mount: "present" } : taken();
 }
 
 /** Whether its file is a service-account token that is taken for this audience. */

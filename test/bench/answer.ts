@@ -1,12 +1,11 @@
+import jsonPatch from "fast-json-patch";
 import { z } from "zod";
-import type { AddOperation } from "../../webhook/patch.ts";
 
 const Answer = z.looseObject({
   response: z.looseObject({ allowed: z.literal(true), patch: z.string().optional() }),
 });
-const Operations = z.array(
-  z.object({ op: z.literal("add"), path: z.string(), value: z.unknown() }),
-);
+const Review = z.looseObject({ request: z.looseObject({ object: z.unknown() }) });
+const Operations = z.array(z.custom<jsonPatch.Operation>());
 
 /** The patch of an answer that allows, as JSON text; undefined without one. */
 export function patchOf(answer: string): string | undefined {
@@ -19,7 +18,10 @@ export function isMutated(answer: string): boolean {
   return patchOf(answer)?.includes("AWS_ROLE_ARN") ?? false;
 }
 
-/** The operations of a patch, as JSON text. */
-export function operationsOf(patch: string): readonly AddOperation[] {
-  return Operations.parse(JSON.parse(patch));
+/** What becomes of a pod's review when its pod is patched, as JSON text. */
+export function patchedReview(review: string, patch: string): string {
+  const { request, ...rest } = Review.parse(JSON.parse(review));
+  const { object } = request;
+  const { newDocument } = jsonPatch.applyPatch(object, Operations.parse(JSON.parse(patch)));
+  return JSON.stringify({ ...rest, request: { ...request, object: newDocument } });
 }

@@ -5,7 +5,6 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { prepareStage, type Stage } from "../../cli/demo/stage.ts";
 import { connect } from "../../lib/kube/connection.ts";
-import { applyOperations } from "../../webhook/apply-operations.ts";
 import { startControlPlane } from "../kubernetes/control-plane.ts";
 import { freePort } from "../kubernetes/free-port.ts";
 import {
@@ -15,7 +14,7 @@ import {
   createAccounts,
   lastAccount,
 } from "./accounts.ts";
-import { isMutated, operationsOf, patchOf } from "./answer.ts";
+import { isMutated, patchedReview, patchOf } from "./answer.ts";
 import { buildBundle } from "./bundle.ts";
 import { onCore, type Cores } from "./cores.ts";
 import { LoadResult, type LoadJob } from "./load.ts";
@@ -170,8 +169,7 @@ async function reviewsOf({ options, stage }: Ground, webhook: Running): Promise<
     none: join(stage.folder, "none.json"),
     again: join(stage.folder, "again.json"),
   };
-  const review = admissionReview(accountOf(lastAccount(accounts, true)));
-  const body = JSON.stringify(review);
+  const body = JSON.stringify(admissionReview(accountOf(lastAccount(accounts, true))));
   await writeFile(files.patch, body);
   const none = admissionReview(accountOf(lastAccount(accounts, false)));
   await writeFile(files.none, JSON.stringify(none));
@@ -180,12 +178,7 @@ async function reviewsOf({ options, stage }: Ground, webhook: Running): Promise<
   const { answer } = await load({ options, stage }, { ...job, seconds: 1 });
   const patch = patchOf(answer);
   if (patch === undefined || !isMutated(answer)) throw new Error("The review got no patch");
-  // The paths of a patch begin at the pod.
-  const operations = operationsOf(patch).map((each) => ({
-    ...each,
-    path: `/request/object${each.path}`,
-  }));
-  await writeFile(files.again, JSON.stringify(applyOperations(review, operations)));
+  await writeFile(files.again, patchedReview(body, patch));
   return { files, reviewBytes: Buffer.byteLength(body), patchBytes: Buffer.byteLength(patch) };
 }
 
