@@ -138,7 +138,9 @@ export async function startObjectServer(): Promise<ObjectServer> {
       try {
         jsonPatch.applyPatch(patched, SentPatch.parse(body), true);
       } catch {
-        return refuse(res, 422, "the patch does not apply");
+        // In these words, and without causes: so a real one tells it from an invalid object.
+        const message = "the server rejected our request due to an error in our request";
+        return refuse(res, 422, message, {});
       }
       return answer(res, 200, change("MODIFIED", path, patched));
     }
@@ -212,6 +214,11 @@ function answer(res: ServerResponse, status: number, body: object): void {
   res.end(JSON.stringify(body));
 }
 
-function refuse(res: ServerResponse, code: number, message: string): void {
-  answer(res, code, { kind: "Status", code, message });
+function refuse(
+  res: ServerResponse,
+  code: number,
+  message: string,
+  details: object = { causes: [{ message }] },
+): void {
+  answer(res, code, { kind: "Status", code, message, details });
 }

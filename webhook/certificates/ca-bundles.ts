@@ -1,6 +1,6 @@
 import type { Clock } from "../../lib/clock.ts";
 import { AppError } from "../../lib/errors.ts";
-import { refusalText } from "../../lib/kube/api-status.ts";
+import { isPatchOutdated, refusalText } from "../../lib/kube/api-status.ts";
 import type { KubeConnection } from "../../lib/kube/connection.ts";
 import { startListWatch, type ListWatch } from "../../lib/kube/list-watch.ts";
 import { withQuery } from "../../lib/kube/query.ts";
@@ -134,7 +134,7 @@ export class CaBundles implements AsyncDisposable {
       return;
     }
     // Changed or deleted since it was last told; the event that tells of it is on its way.
-    if (status === 404 || status === 409) return;
+    if (status === 404 || status === 409 || isPatchOutdated(status, body)) return;
     const message = `Cannot set the CA bundle of ${kind} ${name}: the API server ${refusalText(status, body)}`;
     throw new AppError("KUBERNETES_REFUSED", 503, message);
   }

@@ -235,6 +235,36 @@ describe("startOwnCertificates", () => {
     assert.equal(await metric(a, "ca_bundle_repairs_total"), 2);
   });
 
+  it("warns of nothing when a configuration was changed before its event came", async () => {
+    server.put(MUTATING, configuration(undefined));
+    let isFirst = true;
+    server.faultOf = ({ method }) => {
+      if (method === "PATCH" && isFirst) {
+        isFirst = false;
+        server.put(MUTATING, configuration(undefined, undefined));
+      }
+      return undefined;
+    };
+    const a = startReplica("a");
+    await a.own.whenReady;
+    const bundle = caBundleOf(storedState());
+    assert.deepEqual(storedBundles(MUTATING), [bundle, bundle]);
+    assert.equal(await metric(a, "ca_bundle_repairs_total"), 1);
+    assert.deepEqual(
+      a.lines.filter(({ msg }) => msg === "Cannot rotate"),
+      [],
+    );
+  });
+
+  it("tells when the API server finds a configuration invalid", async () => {
+    server.put(MUTATING, configuration(undefined));
+    server.faultOf = ({ method }) =>
+      method === "PATCH" ? { kind: "status", status: 422 } : undefined;
+    const a = startReplica("a");
+    const problems = (): readonly unknown[] => a.lines.map(({ problem }) => String(problem));
+    await until("it is told", () => problems().some((problem) => /422/.test(String(problem))));
+  });
+
   for (const [name, spoil] of [
     ["deleted", () => server.remove(SECRET)],
     ["emptied", () => server.put(SECRET, { data: {} })],
