@@ -55,6 +55,8 @@ describe("webhookConfig", () => {
       host: "",
       port: 443,
       metricsPort: 9999,
+      debugHandlers: false,
+      debugPort: 9998,
       kubeconfig: "",
       kubeApi: "",
       tlsCert: "/etc/webhook/certs/tls.crt",

@@ -248,6 +248,16 @@ const SERVER_SETTINGS = {
   host: value("host", optional, "Address to listen on; all interfaces when empty"),
   port: value("port", port(443), "Port of the webhook (HTTPS)"),
   metricsPort: value("metrics-port", port(9999), "Port of /metrics (plain HTTP)"),
+  debugHandlers: toggle(
+    "enable-debugging-handlers",
+    false,
+    "Shows what is known of ServiceAccounts and Namespaces, on 127.0.0.1 only",
+  ),
+  debugPort: value(
+    "debug-port",
+    port(9998),
+    "Port of /debug/alpha/cache (plain HTTP) with --enable-debugging-handlers",
+  ),
   kubeconfig: value(
     "kubeconfig",
     optional,

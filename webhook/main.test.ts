@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { request as httpsRequest } from "node:https";
-import { tmpdir } from "node:os";
+import { connect as connectTo } from "node:net";
+import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { describe, it } from "node:test";
@@ -230,6 +231,32 @@ describe("startWebhook", () => {
     assert.equal((await fetch(`${base}/healthz`)).status, 404);
   });
 
+  it("shows its copy for debugging when it is asked to, on loopback alone", async () => {
+    await using t = await setUp({
+      // All interfaces, as in a pod.
+      flags: ["--enable-debugging-handlers", "--debug-port=0", "--host="],
+      before: (server) => server.put("team", "app", ROLE),
+    });
+    await t.webhook.whenReady;
+    const { debugPort = 0, metricsPort } = t.webhook;
+    const url = `http://127.0.0.1:${debugPort}/debug/alpha/cache`;
+    const { serviceAccounts } = JSON.parse(await (await fetch(url)).text());
+    assert.deepEqual(serviceAccounts.objects, { "team/app": ROLE });
+    // The last one is an address of this machine as well, whatever interfaces it has.
+    for (const address of [...outerAddresses(), "127.0.0.2"]) {
+      assert.equal(await isReached(address, metricsPort), true, address);
+      assert.equal(await isReached(address, debugPort), false, address);
+    }
+  });
+
+  it("shows nothing for debugging unless it is asked to", async () => {
+    await using t = await setUp({ flags: ["--debug-port=0"] });
+    assert.equal(t.webhook.debugPort, undefined);
+    const base = `http://127.0.0.1:${t.webhook.metricsPort}`;
+    assert.equal((await fetch(`${base}/debug/alpha/cache`)).status, 404);
+    assert.deepEqual(await t.get("/debug/alpha/cache"), [404, "not found\n"]);
+  });
+
   it("finishes an open review when it is stopped", async () => {
     await using t = await setUp({ flags: ["--service-account-lookup-grace-period=500ms"] });
     await t.webhook.whenReady;
@@ -322,3 +349,24 @@ describe("startWebhook", () => {
     ]);
   });
 });
+
+/** Addresses under which other machines may reach this one. */
+function outerAddresses(): readonly string[] {
+  const all = Object.values(networkInterfaces()).flatMap((addresses = []) => addresses);
+  // A link-local address means nothing without its interface.
+  return all.flatMap(({ address, internal }) =>
+    internal || address.startsWith("fe80:") ? [] : [address],
+  );
+}
+
+async function isReached(host: string, port: number): Promise<boolean> {
+  const socket = connectTo({ host, port });
+  try {
+    await once(socket, "connect");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}

@@ -23,6 +23,7 @@ import { readInstanceAccount } from "./instance-identity.ts";
 import { createAssociations, knownAssociation } from "./associations.ts";
 import { watchConfigMap } from "./config-map-watch.ts";
 import { watchContainerCredentials } from "./container-credentials-file.ts";
+import { createDebugApp } from "./debug-app.ts";
 import { createMetrics, type ConfigSource } from "./metrics.ts";
 import { keepNamespace, Namespaces } from "./namespaces.ts";
 import { serviceAccountKeeper, ServiceAccounts } from "./service-accounts.ts";
@@ -31,6 +32,8 @@ export interface RunningWebhook extends AsyncDisposable {
   /** Port of the webhook; differs from the one asked for when that was 0. */
   readonly port: number;
   readonly metricsPort: number;
+  /** Undefined without debugging handlers. */
+  readonly debugPort: number | undefined;
   /**
    * Resolves when all ServiceAccounts and Namespaces are known and the API server trusts the serving
    * certificate; rejects when it is stopped before.
@@ -209,6 +212,16 @@ export async function startWebhook(
       { ...place, port: config.metricsPort },
     ),
   );
+  const debugServer = config.debugHandlers
+    ? stack.use(
+        await listen(createDebugApp({ serviceAccounts: cache, namespaces: namespaceCache }), {
+          ...place,
+          // Whatever --host is, for nobody is asked who they are.
+          host: "127.0.0.1",
+          port: config.debugPort,
+        }),
+      )
+    : undefined;
   server = stack.use(
     await listen(app, {
       ...place,
@@ -231,7 +244,8 @@ export async function startWebhook(
   });
   const { port } = server;
   const metricsPort = metricsServer.port;
-  log.info({ port, metricsPort }, "Listening");
+  const debugPort = debugServer?.port;
+  log.info({ port, metricsPort, debugPort }, "Listening");
   const whenReady = allReady([
     cache.whenSynced,
     namespaceCache.whenSynced,
@@ -244,6 +258,7 @@ export async function startWebhook(
   return {
     port,
     metricsPort,
+    debugPort,
     whenReady,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };

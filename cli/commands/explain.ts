@@ -85,7 +85,7 @@ export function addExplain(irsa: Command, { env, stdout, stderr }: Program): voi
         import("../explain/read-snapshot.ts"),
         import("../explain/explain-pod.ts"),
         import("../explain/render-explanation.ts"),
-        import("../explain/loopback.ts"),
+        import("../../lib/loopback.ts"),
       ]);
     const connection = connect({ kubeconfig: config.kubeconfig || kubeconfigIn(env) });
     const inCluster = env["KUBERNETES_SERVICE_HOST"] !== undefined;

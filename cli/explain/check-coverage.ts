@@ -1,7 +1,7 @@
 import { SYSTEM_NAMESPACES } from "../../webhook/webhook-configurations.ts";
 import { INJECTION_DISABLED, INJECTION_LABEL, tierOf } from "../../webhook/tier.ts";
 import { describeTarget } from "./identity-webhook.ts";
-import { isLoopback } from "./loopback.ts";
+import { isLoopback } from "../../lib/loopback.ts";
 import { unreadStep } from "./unread-step.ts";
 import type { ObservedWebhook, Snapshot } from "./snapshot.ts";
 import type { Standing } from "./standing.ts";
