@@ -99,6 +99,26 @@ describe("auditedPodKeeper", () => {
     );
   });
 
+  for (const [status, isReady] of [
+    [undefined, false],
+    [{ phase: "Running", conditions: null }, false],
+    [{ conditions: [{ type: "Ready", status: "False" }] }, false],
+    [{ conditions: [{ type: "ContainersReady", status: "True" }] }, false],
+    [
+      {
+        conditions: [
+          { type: "Initialized", status: "True" },
+          { type: "Ready", status: "True" },
+        ],
+      },
+      true,
+    ],
+  ] as const) {
+    it(`knows whether a pod is ready with the status ${JSON.stringify(status)}`, () => {
+      assert.equal(kept({ ...objectOf(1), status }).isReady, isReady);
+    });
+  }
+
   it("holds replicas once, however they differ in name, node, address and age", () => {
     assert.equal(kept(objectOf(1)).pod, kept(objectOf(2)).pod);
   });

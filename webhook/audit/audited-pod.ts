@@ -19,6 +19,7 @@ export interface AuditedPod {
   readonly controller: Controller | undefined;
   /** Milliseconds since the epoch. */
   readonly createdAtMs: number | undefined;
+  readonly isReady: boolean;
   /** What the finding depends on; one object for all pods that agree in it. */
   readonly pod: Pod;
 }
@@ -55,7 +56,7 @@ export function auditedPodKeeper(
     const { namespace = "", uid = "" } = object.metadata;
     if (!isCovered(namespace)) return undefined;
     const pod = parsePod(object);
-    const { ended, optedOut, mirror, createdAtMs } = podStateOf(pod);
+    const { ended, optedOut, mirror, createdAtMs, ready: isReady } = podStateOf(pod);
     const serviceAccount = serviceAccountNameOf(pod);
     if (ended || optedOut || mirror || serviceAccount === undefined) return undefined;
 
@@ -66,7 +67,8 @@ export function auditedPodKeeper(
     shared.set(text, same);
     const [oldest] = shared.keys();
     if (shared.size > MAX_SHARED && oldest !== undefined) shared.delete(oldest);
-    return { uid, serviceAccount, controller: controllerOf(object), createdAtMs, pod: same };
+    const controller = controllerOf(object);
+    return { uid, serviceAccount, controller, createdAtMs, isReady, pod: same };
   };
 }
 

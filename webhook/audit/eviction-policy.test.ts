@@ -17,6 +17,7 @@ function pod(uid: string, over: Partial<EvictablePod> = {}): EvictablePod {
     controllerUid: "rs-1",
     controllerKind: "apps/ReplicaSet",
     finding: CURABLE,
+    isReady: true,
     ...over,
   };
 }
@@ -55,6 +56,32 @@ describe("EvictionPolicy", () => {
       assert.equal(next?.uid, isEvicted ? "a" : undefined);
     });
   }
+
+  it("takes the next pod of a controller only after the replacement is ready", () => {
+    const policy = new EvictionPolicy();
+    const [a, b] = [pod("a"), pod("b")];
+    assert.equal(evictNext(policy, [a, b], 0), "a");
+    const starting = pod("c", { finding: undefined, isReady: false });
+    assert.equal(evictNext(policy, [b, starting], 1000), undefined, "right, but not ready");
+    const late = REPLACEMENT_MS - 1;
+    assert.equal(evictNext(policy, [b, starting], late), undefined, "still not ready");
+    assert.equal(evictNext(policy, [b, { ...starting, isReady: true }], late), "b");
+  });
+
+  it("takes a replacement that does not become ready for one that is no better", () => {
+    const policy = new EvictionPolicy();
+    evictNext(policy, [pod("a"), pod("b")], 0);
+    const broken = pod("c", { finding: undefined, isReady: false });
+    assert.equal(evictNext(policy, [pod("b"), broken], REPLACEMENT_MS), undefined, "the verdict");
+    const againMs = REPLACEMENT_MS + FIRST_BACKOFF_MS;
+    assert.equal(evictNext(policy, [pod("b"), broken], againMs - 1), undefined, "too soon");
+    assert.equal(evictNext(policy, [pod("b"), broken], againMs), "b");
+    assert.equal(
+      evictNext(policy, [broken], againMs + REPLACEMENT_MS),
+      undefined,
+      "no replacement",
+    );
+  });
 
   it("takes the next pod of a controller only after the replacement was seen to be right", () => {
     const policy = new EvictionPolicy();

@@ -19,6 +19,8 @@ export interface EvictablePod {
     | { readonly reason: FindingReason; readonly restartHelps: boolean }
     | "unchecked"
     | undefined;
+  /** Whether its containers serve (Kubernetes, "Pod conditions"). */
+  readonly isReady: boolean;
 }
 
 interface History {
@@ -30,7 +32,10 @@ interface History {
   readonly notBeforeMs: number;
 }
 
-/** A controller that makes no new pod within this time gets another try. */
+/**
+ * A controller that makes no new pod within this time gets another try; a new pod that is not ready
+ * by then is no better than the one before.
+ */
 export const REPLACEMENT_MS = 10 * 60_000;
 /** After the first replacement that is no better, doubled with each. */
 export const FIRST_BACKOFF_MS = 10 * 60_000;
@@ -41,8 +46,9 @@ const MAX_FAILURES_IN_A_ROW = 3;
 /**
  * Decides which pod may be evicted next: only where a new pod would carry its identity, only of
  * controllers that replace pods, one pod of a controller at a time, and the next one only after the
- * replacement was seen to be right. A replacement that is no better makes its controller wait, each
- * time twice as long; three such in a row, of any controllers, make all of them wait.
+ * replacement was seen to be right and ready. A replacement that is no better, or does not become
+ * ready, makes its controller wait, each time twice as long; three such in a row, of any controllers,
+ * make all of them wait.
  */
 export class EvictionPolicy {
   readonly #histories = new Map<string, History>();
@@ -103,9 +109,12 @@ export class EvictionPolicy {
     if (news.length === 0) return;
     const seenUids = new Set(pods.map(({ uid }) => uid));
     if (news.every(({ finding }) => finding === undefined)) {
-      this.#failuresInARow = 0;
-      this.#histories.delete(controllerUid);
-      return;
+      if (news.every(({ isReady }) => isReady)) {
+        this.#failuresInARow = 0;
+        this.#histories.delete(controllerUid);
+        return;
+      }
+      if (nowMs - history.evictedAtMs < REPLACEMENT_MS) return;
     }
     const failures = history.failures + 1;
     const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** (failures - 1), MAX_BACKOFF_MS);

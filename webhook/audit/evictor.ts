@@ -84,6 +84,7 @@ export class Evictor {
         controllerUid: controller.uid,
         controllerKind: `${groupOf(controller.apiVersion)}/${controller.kind}`,
         finding: book.verdictOn(namespace, name, pod),
+        isReady: pod.isReady,
         namespace,
         name,
         pod,

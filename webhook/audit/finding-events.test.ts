@@ -20,6 +20,7 @@ function foundPod(name: string, controller?: string, reason: FindingReason = "no
     serviceAccount: "reader",
     controller: controller === undefined ? undefined : replicaSet(controller),
     createdAtMs: 0,
+    isReady: true,
     pod: {},
   };
   return { namespace: "team", name, pod, finding };

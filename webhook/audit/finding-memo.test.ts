@@ -24,6 +24,7 @@ function replica(createdAtMs: number): AuditedPod {
     serviceAccount: "reader",
     controller: undefined,
     createdAtMs,
+    isReady: true,
     pod: SHARED,
   };
 }

@@ -14,7 +14,12 @@ const Facts = z.looseObject({
     })
     .nullish(),
   spec: z.looseObject({ hostNetwork: z.boolean().nullish() }).nullish(),
-  status: z.looseObject({ phase: text }).nullish(),
+  status: z
+    .looseObject({
+      phase: text,
+      conditions: z.array(z.looseObject({ type: text, status: text })).nullish(),
+    })
+    .nullish(),
 });
 
 /** What the audit asks of a pod beside what it was given. */
@@ -26,6 +31,8 @@ export interface PodState {
   /** The shadow of a static pod, which Kubernetes lets use no ServiceAccount. */
   readonly mirror: boolean;
   readonly hostNetwork: boolean;
+  /** Its containers serve: the condition `Ready`. */
+  readonly ready: boolean;
   /** Milliseconds since the epoch, whole seconds; undefined in a template. */
   readonly createdAtMs: number | undefined;
 }
@@ -45,6 +52,9 @@ export function podStateOf(pod: Pod): PodState {
     optedOut: own[OPT_OUT_LABEL] === "disabled" || own[AWS_OPT_OUT_LABEL] !== undefined,
     mirror: metadata?.annotations?.[MIRROR_ANNOTATION] !== undefined,
     hostNetwork: spec?.hostNetwork === true,
+    ready: (status?.conditions ?? []).some(
+      (condition) => condition.type === "Ready" && condition.status === "True",
+    ),
     createdAtMs: Number.isNaN(createdAtMs) ? undefined : createdAtMs,
   };
 }

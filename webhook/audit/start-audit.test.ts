@@ -117,11 +117,12 @@ interface PodOptions {
   readonly namespace?: string;
   readonly env?: readonly object[];
   readonly replicaSet?: string;
+  readonly isReady?: boolean;
 }
 
 function podOf(
   name: string,
-  { namespace = "team", env = [], replicaSet }: PodOptions = {},
+  { namespace = "team", env = [], replicaSet, isReady = false }: PodOptions = {},
 ): {
   readonly metadata: { readonly name: string; readonly namespace: string; readonly uid: string };
 } {
@@ -132,7 +133,10 @@ function podOf(
     { metadata: { name, namespace, uid: `uid-${name}`, ownerReferences } },
     {
       spec: { serviceAccountName: "reader", containers: [{ name: "app", env }] },
-      status: { phase: "Running" },
+      status: {
+        phase: "Running",
+        conditions: [{ type: "Ready", status: isReady ? "True" : "False" }],
+      },
     },
   );
 }
@@ -279,7 +283,11 @@ describe("startAudit", () => {
     await t.pass("it was evicted", () => t.cluster.evictions.length === 2);
     await t.passSeconds(30);
     assert.deepEqual(t.cluster.evictions, ["web-1", "web-1"], "no replacement was seen");
-    t.cluster.put(PODS, podOf("web-3", { replicaSet: "web-5d", env: OWN_TOKEN }));
+    const successor = { replicaSet: "web-5d", env: OWN_TOKEN };
+    t.cluster.put(PODS, podOf("web-3", successor));
+    await t.passSeconds(30);
+    assert.equal(t.cluster.evictions.length, 2, "the replacement is not ready");
+    t.cluster.put(PODS, podOf("web-3", { ...successor, isReady: true }));
     await t.pass("the next one was evicted", () => t.cluster.evictions.length === 3);
     await t.passSeconds(60);
     assert.deepEqual(t.cluster.evictions, ["web-1", "web-1", "web-2"]);
