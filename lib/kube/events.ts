@@ -57,6 +57,11 @@ const REPEAT_MS = 15 * 60_000;
 const BURST = 100;
 const PER_MINUTE = 60;
 const TIMEOUT_MS = 10_000;
+/**
+ * When an Event was written is known for this long, so that with more of them than the bound allows
+ * those that waited longest can come first.
+ */
+const MEMORY_MS = 4 * 3_600_000;
 /** Nothing is written for this long after the API server could not answer. */
 const PAUSE_MS = 30_000;
 /** Kubernetes' limit for a message (core/v1 Event validation), in characters. */
@@ -88,15 +93,27 @@ export class EventRecorder {
     this.#bucket = new TokenBucket({ burst, perMinute, clock });
   }
 
+  /** When it was last written, in milliseconds since the epoch; undefined when it was not, or long ago. */
+  writtenMs(facts: Pick<EventFacts, "regarding" | "reason">): number | undefined {
+    return this.#writtenMs.get(keyOf(facts));
+  }
+
+  /** Whether it would be written now, were there no bound. */
+  isDue(facts: Pick<EventFacts, "regarding" | "reason">): boolean {
+    const { clock, repeatMs = REPEAT_MS } = this.#options;
+    const writtenMs = this.writtenMs(facts);
+    return writtenMs === undefined || clock.now() - writtenMs >= repeatMs;
+  }
+
   async record(facts: EventFacts): Promise<EventResult> {
-    const { clock, repeatMs = REPEAT_MS, log } = this.#options;
+    const { clock, log } = this.#options;
     const name = eventName(facts);
-    const key = `${facts.regarding.namespace}/${name}`;
-    const writtenMs = this.#writtenMs.get(key);
-    if (writtenMs !== undefined && clock.now() - writtenMs < repeatMs) return "too-soon";
+    const key = keyOf(facts);
+    if (!this.isDue(facts)) return "too-soon";
     if (clock.now() < this.#pausedUntilMs || !this.#bucket.take()) return "limited";
-    this.#forgetOld(repeatMs);
+    this.#forgetOld();
     // A refusal counts as well: it is not asked for again and again.
+    this.#writtenMs.delete(key);
     this.#writtenMs.set(key, clock.now());
     try {
       return await this.#write(name, facts);
@@ -115,11 +132,11 @@ export class EventRecorder {
     }
   }
 
-  /** What is older would be written again anyway; the map is in the order of time. */
-  #forgetOld(repeatMs: number): void {
+  /** The map is in the order of time. */
+  #forgetOld(): void {
     const nowMs = this.#options.clock.now();
     for (const [key, writtenMs] of this.#writtenMs) {
-      if (nowMs - writtenMs < repeatMs) return;
+      if (nowMs - writtenMs < MEMORY_MS) return;
       this.#writtenMs.delete(key);
     }
   }
@@ -181,8 +198,12 @@ function failureOf({ status, body }: KubeAnswer): Error {
   return status >= 500 || status === 429 ? new Error(text) : new Refusal(text);
 }
 
+function keyOf(facts: Pick<EventFacts, "regarding" | "reason">): string {
+  return `${facts.regarding.namespace}/${eventName(facts)}`;
+}
+
 /** The same for the same object and reason, whoever writes it. */
-function eventName({ regarding, reason }: EventFacts): string {
+function eventName({ regarding, reason }: Pick<EventFacts, "regarding" | "reason">): string {
   const { uid, kind, name } = regarding;
   const hash = createHash("sha256").update(`${uid}/${kind}/${reason}`).digest("hex").slice(0, 16);
   // A cut in front of a dot or dash would leave a name that is none.

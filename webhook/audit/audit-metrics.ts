@@ -13,6 +13,8 @@ export interface AuditMetrics {
   ): void;
   found(reason: FindingReason): void;
   event(result: EventResult): void;
+  /** Events that are due and wait for their bound. */
+  setEventsWaiting(count: number): void;
   eviction(result: EvictionResult): void;
   /** Whether this replica is the one that audits. */
   setActive(active: boolean): void;
@@ -37,6 +39,11 @@ export function createAuditMetrics(registry: Registry): AuditMetrics {
     name: "irsa_webhook_audit_events_total",
     help: "Events that the audit wrote, by what became of them",
     labelNames: ["result"],
+    registers,
+  });
+  const eventsWaiting = new Gauge({
+    name: "irsa_webhook_audit_events_waiting",
+    help: "Events that are due, and wait since the audit writes only so many a minute",
     registers,
   });
   const evictions = new Counter({
@@ -67,6 +74,7 @@ export function createAuditMetrics(registry: Registry): AuditMetrics {
     },
     found: (reason) => found.inc({ reason }),
     event: (result) => events.inc({ result }),
+    setEventsWaiting: (count) => eventsWaiting.set(count),
     eviction: (result) => evictions.inc({ result }),
     setActive: (value) => active.set(value ? 1 : 0),
     setPods({ count, staleSeconds }) {

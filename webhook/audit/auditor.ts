@@ -19,7 +19,7 @@ export interface AuditorDeps {
   readonly findingFor: (namespace: string, pod: AuditedPod) => Finding | undefined;
   /** Whether all that a finding depends on is known and fresh; nothing is looked at meanwhile. */
   readonly isInformed: () => boolean;
-  readonly recorder: Pick<EventRecorder, "record">;
+  readonly recorder: Pick<EventRecorder, "record" | "isDue" | "writtenMs">;
   readonly metrics: AuditMetrics;
   /** 0 evicts nothing. */
   readonly evictionsPerMinute: number;
@@ -109,6 +109,7 @@ export class Auditor implements AsyncDisposable {
     await this.#pods[Symbol.asyncDispose]();
     await this.#nextPods?.[Symbol.asyncDispose]();
     this.#book.clear();
+    this.#deps.metrics.setEventsWaiting(0);
     this.#deps.metrics.setActive(false);
   }
 
@@ -157,6 +158,7 @@ export class Auditor implements AsyncDisposable {
         recorder,
         controllers: this.#controllers,
         onEvent: (result: EventResult) => metrics.event(result),
+        onWaiting: (count: number) => metrics.setEventsWaiting(count),
       };
       await writeFindingEvents(findings.values(), deps, signal);
     }

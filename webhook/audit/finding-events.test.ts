@@ -1,10 +1,18 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { EventFacts, EventResult } from "../../lib/kube/events.ts";
+import { EventRecorder, type EventFacts, type EventResult } from "../../lib/kube/events.ts";
+import { createCollectedLog } from "../../test/fakes/collected-log.ts";
+import { createEventServer } from "../../test/fakes/event-server.ts";
+import { createMovedClock } from "../../test/fakes/moved-clock.ts";
 import type { Controller } from "./audited-pod.ts";
 import { FINDING_REASONS, type FindingReason } from "./finding.ts";
 import type { FoundPod } from "./finding-book.ts";
-import { eventReasonOf, MAX_READS_A_ROUND, writeFindingEvents } from "./finding-events.ts";
+import {
+  eventReasonOf,
+  MAX_PODS_A_CONTROLLER,
+  MAX_READS_A_ROUND,
+  writeFindingEvents,
+} from "./finding-events.ts";
 
 const replicaSet = (name: string): Controller => ({
   apiVersion: "apps/v1",
@@ -33,12 +41,15 @@ function setUp({
 }: { readonly limit?: number; readonly result?: EventResult } = {}) {
   const written: EventFacts[] = [];
   const results: EventResult[] = [];
+  const waiting: number[] = [];
   const read: string[] = [];
   const write = (findings: readonly FoundPod[], signal = new AbortController().signal) =>
     writeFindingEvents(
       findings,
       {
         recorder: {
+          isDue: () => true,
+          writtenMs: () => undefined,
           record: async (facts) => {
             if (written.length >= limit) return "limited";
             written.push(facts);
@@ -53,12 +64,13 @@ function setUp({
           },
         },
         onEvent: (one) => results.push(one),
+        onWaiting: (count) => waiting.push(count),
       },
       signal,
     );
   const titles = (): readonly string[] =>
     written.map(({ regarding: { kind, name } }) => `${kind}/${name}`);
-  return { write, written, results, read, titles };
+  return { write, written, results, waiting, read, titles };
 }
 
 describe("writeFindingEvents", () => {
@@ -79,11 +91,78 @@ describe("writeFindingEvents", () => {
     );
   });
 
-  it("stops at the bound", async () => {
+  it("stops at the bound, and tells how many wait", async () => {
     const t = setUp({ limit: 2 });
     await t.write([foundPod("a"), foundPod("b"), foundPod("c"), foundPod("d")]);
     assert.deepEqual(t.titles(), ["Pod/a", "Pod/b"]);
     assert.deepEqual(t.results, ["created", "created", "limited"]);
+    assert.deepEqual(t.waiting, [2]);
+  });
+
+  it("writes about a bounded number of a controller's pods that lack the same", async () => {
+    const t = setUp();
+    const replicas = Array.from({ length: 50 }, (_, i) => foundPod(`a-${i}`, "a"));
+    await t.write([...replicas, foundPod("a-other", "a", "other-role"), foundPod("alone")]);
+    const [first, ...others] = t.written;
+    assert.match(first?.message ?? "", /^50 pods, such as a-0: /);
+    const named = others.map(({ regarding }) => regarding.name);
+    const told = replicas.slice(0, MAX_PODS_A_CONTROLLER).map(({ name }) => name);
+    assert.deepEqual(named, ["a", ...told, "a-other", "alone"]);
+  });
+
+  it("gives each of many more findings than the bound allows its turn, before any has its second", async () => {
+    const clock = createMovedClock();
+    const server = createEventServer();
+    const { connection } = server;
+    const instance = { component: "irsa-webhook", instance: "a" };
+    const { log } = createCollectedLog();
+    const recorder = new EventRecorder({ connection, ...instance, clock, log });
+    const findings = Array.from({ length: 2000 }, (_, i) => foundPod(`pod-${i}`));
+    const waiting: number[] = [];
+    const round = (): Promise<void> =>
+      writeFindingEvents(
+        findings,
+        {
+          recorder,
+          controllers: {
+            knows: () => true,
+            chainOf: async (_namespace, controller) => [controller],
+          },
+          onEvent: () => {},
+          onWaiting: (count) => waiting.push(count),
+        },
+        new AbortController().signal,
+      );
+    const minutes = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i += 1) {
+        await round();
+        clock.advance(60_000);
+      }
+    };
+    await minutes(31);
+    assert.equal(server.events.size, 100 + 30 * 60);
+    // All but those of the last quarter of an hour.
+    assert.equal(waiting.at(-1), 2000 - 15 * 60);
+    // A new one is told at once, though so many wait.
+    findings.push(foundPod("news", "news"));
+    await minutes(1);
+    assert.deepEqual(
+      ["ReplicaSet", "Pod"].map((kind) =>
+        [...server.events.values()].some(
+          ({ involvedObject }) => involvedObject.kind === kind && involvedObject.name === "news",
+        ),
+      ),
+      [true, false],
+    );
+    await minutes(2);
+    assert.equal(server.events.size, 2002);
+    await minutes(34);
+    const counts = [...server.events.values()].map(({ count }) => count);
+    assert.ok(
+      counts.every((count) => count === 2 || count === 3),
+      [...new Set(counts)].join(),
+    );
+    assert.ok(counts.filter((count) => count === 3).length < 200);
   });
 
   it("counts nothing that was written not long ago", async () => {
