@@ -211,15 +211,29 @@ describe("ServiceAccounts.stateOf", () => {
     assert.deepEqual(await t.accounts.stateOf("team", "app"), withoutRole);
   });
 
-  it("keeps to the cache when re-reading fails, and re-reads for the next pod", async () => {
+  it("does not know one that cannot be re-read, and re-reads for the next pod", async () => {
     await using t = await setUp();
     t.server.put("team", "app", {});
     t.cache.follow(t.server);
     t.server.put("team", "app", ROLE);
     t.server.fail("get", { kind: "status", status: 500 });
-    assert.deepEqual(await t.accounts.stateOf("team", "app"), withoutRole);
+    assert.deepEqual(await t.accounts.stateOf("team", "app"), {
+      status: "service-account-unavailable",
+    });
     assert.deepEqual(await t.accounts.stateOf("team", "app"), withRole);
     assert.deepEqual(t.liveReads, ["failed", "found"]);
+  });
+
+  it("follows the cache when that learns of the role while re-reading fails", async () => {
+    await using t = await setUp({ lookupGraceMs: 200 });
+    t.server.put("team", "app", {});
+    t.cache.follow(t.server);
+    t.server.fail("get", { kind: "hang" });
+    const state = t.accounts.stateOf("team", "app");
+    await until("it is asked", () => t.server.requests.length === 1);
+    t.server.put("team", "app", ROLE);
+    t.cache.follow(t.server);
+    assert.deepEqual(await state, withRole);
   });
 
   it("reads nothing live with a grace period of 0", async () => {

@@ -98,7 +98,8 @@ export class ServiceAccounts {
     if (lookupGraceMs === 0) return { status: "service-account-unavailable" };
     if (cached !== undefined) {
       const isFresh = cache.following && this.#withoutRole.has(`${namespace}/${name}`, clock.now());
-      return found(isFresh ? cached : await this.#newerOf(cached, namespace, name));
+      const newest = isFresh ? cached : await this.#newerOf(cached, namespace, name);
+      return newest === undefined ? { status: "service-account-unavailable" } : found(newest);
     }
     try {
       const live = await this.#read(namespace, name);
@@ -110,12 +111,15 @@ export class ServiceAccounts {
     }
   }
 
-  /** The live reading of a ServiceAccount cached without a role, unless the cache is newer. */
+  /**
+   * The live reading of a ServiceAccount cached without a role, unless the cache is newer; undefined
+   * when it could not be read and the cache has no role for it still: it may have one by now.
+   */
   async #newerOf(
     before: KnownServiceAccount,
     namespace: string,
     name: string,
-  ): Promise<KnownServiceAccount> {
+  ): Promise<KnownServiceAccount | undefined> {
     const { cache, clock, log } = this.#deps;
     const startMs = clock.now();
     const live = await this.#read(namespace, name).catch((err: unknown) => {
@@ -127,7 +131,8 @@ export class ServiceAccounts {
     }
     // The watch may have caught up meanwhile, or even be ahead.
     const cached = cache.get(namespace, name) ?? before;
-    return live === undefined || live.version < cached.version ? cached : live;
+    if (live === undefined) return this.#hasRole(cached) ? cached : undefined;
+    return live.version < cached.version ? cached : live;
   }
 
   #hasRole({ annotations }: KnownServiceAccount): boolean {

@@ -194,6 +194,8 @@ async function survive(t: TestContext, fault: Fault): Promise<void> {
   await until("the metric shows the fault", async () => {
     assert.match((await createPod(open, "changed")).roleArn ?? "", /reader|writer/);
     for (const [namespace, name] of [
+      [open, "annotated"],
+      [strict, "annotated"],
       [open, "fresh"],
       [strict, "fresh"],
       [`late-${slug}`, "steady"],
