@@ -42,4 +42,10 @@ describe("matchesGlob", () => {
   it("answers at once where a regular expression would try for ages", () => {
     assert.equal(matchesGlob(`${"*a".repeat(30)}b`, "a".repeat(5000)), false);
   });
+
+  it("answers soon however much of the glob matches at every place", () => {
+    const [many, more] = ["a".repeat(60_000), "a".repeat(120_000)];
+    assert.equal(matchesGlob(`*${many}b*`, more), false);
+    assert.equal(matchesGlob(`*b${many}*`, more), false);
+  });
 });
