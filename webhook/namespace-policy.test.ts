@@ -50,6 +50,26 @@ describe("parseNamespacePolicy", () => {
       ],
     },
     {
+      name: "a list nested without end",
+      annotations: {
+        "irsa-anywhere.io/allowed-roles": `${"[".repeat(50_000)}${"]".repeat(50_000)}`,
+      },
+      policy: { allowedRoles: [] },
+      problems: [
+        'irsa-anywhere.io/allowed-roles entry "[…]" allows no role: ' +
+          'expected an ARN or glob, ["arn:aws:iam::111122223333:role/team/*"]',
+      ],
+    },
+    {
+      name: "a glob longer than any ARN",
+      annotations: { "irsa-anywhere.io/allowed-roles": `["${ACCOUNT}/${"*a".repeat(1100)}"]` },
+      policy: { allowedRoles: [] },
+      problems: [
+        `irsa-anywhere.io/allowed-roles entry "${ACCOUNT}/${"*a".repeat(16)}*…" ` +
+          'allows no role: expected an ARN or glob, ["arn:aws:iam::111122223333:role/team/*"]',
+      ],
+    },
+    {
       name: "a JSON value that is no list",
       annotations: { "irsa-anywhere.io/allowed-roles": `"${ACCOUNT}/a"` },
       policy: { allowedRoles: [] },
@@ -119,8 +139,9 @@ describe("matchesRoleGlob", () => {
     ["arn:aws:iam::*a", `${ACCOUNT}/a`, false],
     [`${ACCOUNT}/*`, "arn:aws:iam::111122223333:user/a", false],
     [`${ACCOUNT}/*`, `${ACCOUNT}/with:colon/a`, true],
+    [`${ACCOUNT}/*`, `${ACCOUNT}/${"a".repeat(2048)}`, false],
   ] as const) {
-    it(`${glob} ${expected ? "matches" : "does not match"} ${roleArn}`, () => {
+    it(`${glob} ${expected ? "matches" : "does not match"} ${roleArn.slice(0, 60)}`, () => {
       assert.equal(matchesRoleGlob(glob, roleArn), expected);
     });
   }

@@ -77,11 +77,15 @@ export function allowsRole({ allowedRoles }: NamespacePolicy, roleArn: string): 
  * stands for slashes. Both are compared as a whole, in upper and lower case as written.
  */
 export function matchesRoleGlob(glob: string, roleArn: string): boolean {
+  if (roleArn.length > MAX_ARN_LENGTH) return false;
   const globFields = fieldsOf(glob);
   const fields = fieldsOf(roleArn);
   if (globFields.length !== ARN_FIELDS || fields.length !== ARN_FIELDS) return false;
   return globFields.every((field, i) => matchesGlob(field, fields[i] ?? ""));
 }
+
+/** Of `RoleArn` in the API of STS, in characters: no role has more, and annotations may have many. */
+const MAX_ARN_LENGTH = 2048;
 
 /** `arn`, partition, service, region, account, and the resource with all its colons. */
 const ARN_FIELDS = 6;
@@ -107,11 +111,21 @@ function allowedRolesOf(
     return [];
   }
   return list.filter((entry): entry is string => {
-    if (typeof entry === "string" && ROLE_GLOB.test(entry)) return true;
-    const shown = typeof entry === "string" ? quoted(entry) : quoted(JSON.stringify(entry));
+    if (isRoleGlob(entry)) return true;
+    const shown = quoted(shortOf(entry));
     problems.push(`${key} entry ${shown} allows no role: expected an ARN or glob, ${EXAMPLE}`);
     return false;
   });
+}
+
+function isRoleGlob(entry: unknown): boolean {
+  return typeof entry === "string" && entry.length <= MAX_ARN_LENGTH && ROLE_GLOB.test(entry);
+}
+
+/** An entry for a message; lists and objects may be nested too deep to be written out. */
+function shortOf(entry: unknown): string {
+  if (Array.isArray(entry)) return "[…]";
+  return typeof entry === "object" && entry !== null ? "{…}" : String(entry);
 }
 
 function parseList(text: string): readonly unknown[] | undefined {
