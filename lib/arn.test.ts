@@ -32,8 +32,10 @@ describe("parseRoleArn", () => {
     "arn:aws:iam::111122223333:role//reader",
     "arn:aws:sts::111122223333:assumed-role/reader/session",
     `arn:aws:iam::111122223333:role/${"x".repeat(65)}`,
+    `arn:aws:iam::111122223333:role/${"path/".repeat(500)}reader`,
   ]) {
-    it(`refuses ${JSON.stringify(text)}`, () => assert.equal(parseRoleArn(text), undefined));
+    it(`refuses ${JSON.stringify(text.slice(0, 100))}`, () =>
+      assert.equal(parseRoleArn(text), undefined));
   }
 });
 

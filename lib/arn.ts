@@ -12,8 +12,12 @@ export interface RoleArn {
 const ROLE_ARN =
   /^arn:(aws[a-z0-9-]*):iam::(\d{12}):role(\/(?:[\x21-\x7e]+\/)?)([\w+=,.@-]{1,64})$/;
 
+/** Of `RoleArn` in the API of STS, in characters: no role has more, whatever an annotation holds. */
+export const MAX_ROLE_ARN_LENGTH = 2048;
+
 /** Reads an IAM role ARN; undefined when the text is none. White space around it is not forgiven. */
 export function parseRoleArn(text: string): RoleArn | undefined {
+  if (text.length > MAX_ROLE_ARN_LENGTH) return undefined;
   const [, partition, accountId, path, roleName] = ROLE_ARN.exec(text) ?? [];
   if (partition === undefined || accountId === undefined) return undefined;
   if (path === undefined || roleName === undefined) return undefined;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { MAX_ROLE_ARN_LENGTH } from "../lib/arn.ts";
 import { matchesGlob } from "../lib/glob.ts";
 import type { Annotations } from "./pod.ts";
 import { quoted } from "./quoted.ts";
@@ -77,15 +78,12 @@ export function allowsRole({ allowedRoles }: NamespacePolicy, roleArn: string): 
  * stands for slashes. Both are compared as a whole, in upper and lower case as written.
  */
 export function matchesRoleGlob(glob: string, roleArn: string): boolean {
-  if (roleArn.length > MAX_ARN_LENGTH) return false;
+  if (roleArn.length > MAX_ROLE_ARN_LENGTH) return false;
   const globFields = fieldsOf(glob);
   const fields = fieldsOf(roleArn);
   if (globFields.length !== ARN_FIELDS || fields.length !== ARN_FIELDS) return false;
   return globFields.every((field, i) => matchesGlob(field, fields[i] ?? ""));
 }
-
-/** Of `RoleArn` in the API of STS, in characters: no role has more, and annotations may have many. */
-const MAX_ARN_LENGTH = 2048;
 
 /** `arn`, partition, service, region, account, and the resource with all its colons. */
 const ARN_FIELDS = 6;
@@ -119,7 +117,7 @@ function allowedRolesOf(
 }
 
 function isRoleGlob(entry: unknown): boolean {
-  return typeof entry === "string" && entry.length <= MAX_ARN_LENGTH && ROLE_GLOB.test(entry);
+  return typeof entry === "string" && entry.length <= MAX_ROLE_ARN_LENGTH && ROLE_GLOB.test(entry);
 }
 
 /** An entry for a message; lists and objects may be nested too deep to be written out. */

@@ -17,6 +17,14 @@ describe("roleArnProblem", () => {
     [` ${ARN}\n`, "has white space around it", ARN],
     [" reader", "has white space around it", "arn:aws:iam::ACCOUNT:role/reader"],
     [`"${ARN}"`, "has quotes in it", ARN],
+    [`' "${ARN}" '`, "has quotes in it", ARN],
+    [` "${ARN}"`, "has white space around it", ARN],
+    ['"'.repeat(200_001), "has quotes in it", "arn:aws:iam::ACCOUNT:role/NAME"],
+    [
+      `${' "'.repeat(50_000)}x${'" '.repeat(50_000)}`,
+      "has white space around it",
+      "arn:aws:iam::ACCOUNT:role/x",
+    ],
     ["reader", "is a name", "arn:aws:iam::ACCOUNT:role/reader"],
     ["role/team/reader", "is a name", "arn:aws:iam::ACCOUNT:role/team/reader"],
     ["{{ role }}", "is no ARN", "arn:aws:iam::ACCOUNT:role/NAME"],
@@ -31,6 +39,31 @@ describe("roleArnProblem", () => {
       "arn:aws:iam::111122223333:role/NAME",
     ],
     ["arn:aws:sts::111122223333:assumed-role/reader/me", "is a session of a role", ARN],
+    [
+      "arn:aws:sts::111122223333:assumed-role/re\nader/me",
+      "is a session of a role",
+      "arn:aws:iam::111122223333:role/NAME",
+    ],
+    [
+      "arn:aws:iam::111122223333:us\u0007er/bob",
+      "is for something else, no role",
+      "arn:aws:iam::111122223333:role/NAME",
+    ],
+    [
+      `arn:aws:iam::1:role/${"a".repeat(65)}`,
+      "has no account of 12 digits",
+      "arn:aws:iam::ACCOUNT:role/NAME",
+    ],
+    [
+      "arn:aws:iam::111122223333:role:reader",
+      'is for "role:reader", no role',
+      "arn:aws:iam::111122223333:role/NAME",
+    ],
+    [
+      "arn:aws:iam::1111:role/team/reader",
+      "has no account of 12 digits",
+      "arn:aws:iam::ACCOUNT:role/team/reader",
+    ],
     ["arn:aws:iam:eu-central-1:111122223333:role/reader", "names a region, which no role has", ARN],
     [
       "arn:aws:iam::1111-2222-3333:role/reader",
