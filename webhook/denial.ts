@@ -1,6 +1,6 @@
 import { POLICY_KEYS, type NamespacePolicy } from "./namespace-policy.ts";
 import { serviceAccountNameOf, type Pod } from "./pod.ts";
-import { quoted } from "./quoted.ts";
+import { quoted, shownRole } from "./quoted.ts";
 import { INJECTION_LABEL } from "./tier.ts";
 
 /** What a developer reads whose pod is refused: why it is refused at all, and what is wrong. */
@@ -23,15 +23,20 @@ export function unknownProblem(
   return `${unread} could not be read: try again; the log of the webhook says why`;
 }
 
-/** As many globs as a sentence bears. */
+/** As many globs as a sentence bears, and as long a one. */
 const SHOWN_ROLES = 3;
+const MAX_SHOWN_LENGTH = 128;
 
 /** What to do about a role that the policy of the namespace does not allow. */
 export function notAllowedProblem(roleArn: string, { allowedRoles = [] }: NamespacePolicy): string {
-  const shown = allowedRoles.slice(0, SHOWN_ROLES).join(", ");
+  const rule = `role ${shownRole(roleArn)} is not in the namespace's ${POLICY_KEYS.allowedRoles}`;
+  if (allowedRoles.length === 0) return `${rule}, which allows none: have it added there`;
+  const shown = allowedRoles.slice(0, SHOWN_ROLES).filter(isShort).join(", ");
+  if (shown === "") return `${rule}: have it added there`;
   const more = allowedRoles.length > SHOWN_ROLES ? ", ..." : "";
-  const rule = `role ${roleArn} is not in the namespace's ${POLICY_KEYS.allowedRoles}`;
-  return shown === ""
-    ? `${rule}, which allows none: have it added there`
-    : `${rule}: use one of ${shown}${more}, or have it added there`;
+  return `${rule}: use one of ${shown}${more}, or have it added there`;
+}
+
+function isShort(glob: string): boolean {
+  return glob.length <= MAX_SHOWN_LENGTH;
 }

@@ -9,7 +9,7 @@ import {
 } from "./identity-source.ts";
 import { POLICY_KEYS } from "./namespace-policy.ts";
 import type { Annotations } from "./pod.ts";
-import { quoted } from "./quoted.ts";
+import { quoted, shownRole } from "./quoted.ts";
 import { ROLE_ARN_SHAPE, roleArnProblem } from "./role-arn-problem.ts";
 
 interface TokenClaims {
@@ -198,7 +198,8 @@ function roleArnOf(
   if (roleAccount !== undefined && !written.includes("arn:")) {
     const composed = composeRoleArn(written, roleAccount);
     role = composed.roleArn;
-    if (composed.corrected) warnings.push(`${subject} ${quoted(written)} read as ${role}`);
+    if (composed.corrected)
+      warnings.push(`${subject} ${quoted(written)} read as ${shownRole(role)}`);
   }
   if (parseRoleArn(role) !== undefined) return { role, roleProblem: undefined };
   warnings.push(`${subject} ${quoted(written)} used as is: expected ${ROLE_ARN_SHAPE}`);

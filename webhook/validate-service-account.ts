@@ -162,10 +162,9 @@ function audienceProblems([key, written]: Written, fallback: string): readonly s
     return [`annotation ${key} is empty, ${fallback} is used: write an audience or remove it`];
   }
   if (/\s/.test(written)) {
-    const wanted = written.trim().replaceAll(/\s+/g, "");
-    return [
-      `annotation ${key} ${quoted(written)} has white space in it: write ${wanted || fallback}`,
-    ];
+    const bare = written.replaceAll(/\s+/g, "");
+    const wanted = /^[\x21-\x7e]{1,128}$/.test(bare) ? bare : fallback;
+    return [`annotation ${key} ${quoted(written)} has white space in it: write ${wanted}`];
   }
   return [];
 }
