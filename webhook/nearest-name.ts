@@ -9,19 +9,20 @@ export function nearestName<T extends string>(
   known: readonly T[],
   maxSlips: number,
 ): T | undefined {
+  const plainWritten = plain(written);
   let best: { readonly name: T; readonly slips: number } | undefined;
   for (const name of known) {
-    const slips = slipsBetween(plain(written), plain(name));
+    const plainName = plain(name);
+    // There are as many slips at least; an object may have thousands of keys far from any name.
+    if (Math.abs(plainWritten.length - plainName.length) > maxSlips) continue;
+    const slips = slipsBetween(plainWritten, plainName);
     if (slips <= maxSlips && (best === undefined || slips < best.slips)) best = { name, slips };
   }
   return best?.name;
 }
 
-/** A key of Kubernetes has at most 253 + 1 + 63 characters; more is no misspelling. */
-const MAX_LENGTH = 320;
-
 function plain(name: string): string {
-  return name.slice(0, MAX_LENGTH).toLowerCase().replaceAll("_", "-");
+  return name.toLowerCase().replaceAll("_", "-");
 }
 
 /** Optimal string alignment distance, a row at a time. */
