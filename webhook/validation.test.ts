@@ -66,6 +66,26 @@ describe("validationOf", () => {
     });
   });
 
+  it("tells the first of very many mistakes, and how many there are", () => {
+    const keys = Array.from({ length: 5000 }, (_, i) => `eks.amazonaws.com/other-${i}`);
+    const annotations = Object.fromEntries(keys.map((key) => [key, ""]));
+    const { answer, problems } = validate({ object: { metadata: { annotations } } });
+    assert.equal(answer.response.warnings?.length, 21);
+    assert.match(answer.response.warnings[0] ?? "", /other-0 is not read/);
+    assert.equal(answer.response.warnings.at(-1), "4980 more mistakes");
+    assert.deepEqual(problems, answer.response.warnings);
+  });
+
+  it("denies a new one that comes after very many, and names it first", () => {
+    const keys = Array.from({ length: 30 }, (_, i) => `eks.amazonaws.com/other-${i}`);
+    const annotations = Object.fromEntries(keys.map((key) => [key, ""]));
+    const oldObject = { metadata: { annotations } };
+    const object = { metadata: { annotations: { ...annotations, [KEY]: "a" } } };
+    const { outcome, answer } = validate({ operation: "UPDATE", object, oldObject }, "deny");
+    assert.equal(outcome, "denied");
+    assert.ok(answer.response.status?.message.startsWith(PROBLEM));
+  });
+
   const leaving = { metadata: { ...bad.metadata, deletionTimestamp: "2026-11-01T00:00:00Z" } };
   const namespace = { metadata: { labels: { "irsa-anywhere.io/injection": "enable" } } };
   for (const [name, request, outcome] of [

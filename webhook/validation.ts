@@ -15,7 +15,7 @@ export const VALIDATION_MODES = ["warn", "deny"] as const satisfies readonly Val
 export interface Validation {
   readonly answer: ReviewAnswer;
   readonly outcome: "accepted" | "warned" | "denied";
-  /** One sentence each. */
+  /** One sentence each, those that are new first; the last counts what is beyond {@link MAX_TOLD}. */
   readonly problems: readonly string[];
 }
 
@@ -59,10 +59,12 @@ export function validationOf(
   const isJudged =
     ["CREATE", "UPDATE"].includes(request.operation) &&
     ["serviceaccounts", "namespaces"].includes(resource);
-  const problems = isJudged ? problemsOf(request.object) : [];
+  const all = isJudged ? problemsOf(request.object) : [];
   const before = new Set(isJudged ? problemsOf(request.oldObject) : []);
-  const isNew = problems.some((problem) => !before.has(problem));
-  if (mode === "deny" && isNew && !isLeaving(request.object)) {
+  const fresh = all.filter((problem) => !before.has(problem));
+  const known = all.filter((problem) => before.has(problem));
+  const problems = firstOf([...fresh, ...known]);
+  if (mode === "deny" && fresh.length > 0 && !isLeaving(request.object)) {
     const answer = deniedAnswer(request, problems.join("; "), { decision: "denied" });
     return { answer, outcome: "denied", problems };
   }
@@ -72,6 +74,14 @@ export function validationOf(
     ...(problems.length > 0 ? { warnings: problems } : {}),
   });
   return { answer, outcome, problems };
+}
+
+/** The API server passes on 4096 characters of warnings, and nobody reads more. */
+const MAX_TOLD = 20;
+
+function firstOf(problems: readonly string[]): readonly string[] {
+  if (problems.length <= MAX_TOLD) return problems;
+  return [...problems.slice(0, MAX_TOLD), `${problems.length - MAX_TOLD} more mistakes`];
 }
 
 function judgedPart(object: unknown): ValidatedObject | undefined {
