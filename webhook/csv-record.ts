@@ -9,11 +9,15 @@ export interface CsvRecord {
 const QUOTED = /[^\S\r\n]*"((?:[^"]|"")*)"[^\S\r\n]*(?=,|\r?\n|\r?$)/y;
 const BARE = /[^",\r\n]*(?=,|\r?\n|\r?$)/y;
 
+/** More than Kubernetes takes as annotations of one object; it checks that after mutation only. */
+const MAX_LENGTH = 262_144;
+
 /**
- * The first CSV record (RFC 4180: commas, quotes) that is not an empty line, and the text after it; undefined when the text has
- * none or quotes wrongly.
+ * The first CSV record (RFC 4180: commas, quotes) that is not an empty line, and the text after it;
+ * undefined when the text has none, quotes wrongly, or is too long for an annotation.
  */
 export function parseCsvRecord(text: string): CsvRecord | undefined {
+  if (text.length > MAX_LENGTH) return undefined;
   const body = text.replace(/^(?:\r?\n)+/, "");
   if (body.trim() === "") return undefined;
   const fields: string[] = [];
