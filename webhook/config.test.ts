@@ -115,6 +115,30 @@ describe("webhookConfig", () => {
     ]);
   });
 
+  it("takes every flag of klog, with one warning", () => {
+    // Those that `klog.InitFlags` of v2.140 registers.
+    const flags = [
+      "--log_dir=/tmp",
+      "--log_file=/tmp/log",
+      "--log_file_max_size=1800",
+      "--logtostderr",
+      "--alsologtostderr=false",
+      "--legacy_stderr_threshold_behavior=true",
+      "--v=4",
+      "--add_dir_header",
+      "--skip_headers",
+      "--one_output",
+      "--skip_log_headers",
+      "--stderrthreshold=2",
+      "--alsologtostderrthreshold=INFO",
+      "--vmodule=a=1",
+      "--log_backtrace_at=a.go:1",
+    ];
+    const [warning = "", ...more] = configWarnings(parse(...flags));
+    assert.deepEqual(more, []);
+    for (const flag of flags) assert.ok(warning.includes(flag.split("=")[0] ?? ""), flag);
+  });
+
   it("takes flags of AWS's webhook that have nothing to decide here, with a warning", () => {
     const config = parse("--resync-period", "60s");
     assert.deepEqual(configWarnings(config), [
