@@ -44,12 +44,12 @@ describe("validateNamespace accepts", () => {
 
 describe("validateNamespace says what to write instead of the label", () => {
   for (const [key, value, problem] of [
-    [LABEL, "enable", '"enable" is unknown, pods get nothing: write enabled'],
-    [LABEL, "Required", '"Required" is unknown, pods get nothing: write required'],
-    [LABEL, "true", '"true" is unknown, pods get nothing: write enabled'],
-    [LABEL, "off", '"off" is unknown, pods get nothing: write disabled'],
-    [LABEL, "", '"" is unknown, pods get nothing: write enabled or required'],
-    [LABEL, "strict", '"strict" is unknown, pods get nothing: write enabled or required'],
+    [LABEL, "enable", '"enable" is unknown and counts as absent: write enabled'],
+    [LABEL, "Required", '"Required" is unknown and counts as absent: write required'],
+    [LABEL, "true", '"true" is unknown and counts as absent: write enabled'],
+    [LABEL, "off", '"off" is unknown and counts as absent: write disabled'],
+    [LABEL, "", '"" is unknown and counts as absent: write enabled or required'],
+    [LABEL, "strict", '"strict" is unknown and counts as absent: write enabled or required'],
     ["irsa-anywhere.io/Injection", "enabled", `is not read: write ${LABEL}`],
     ["irsa-anywhere/injection", "enabled", `is not read: write ${LABEL}`],
     ["irsa-anywhere.io/default-region", "x", "is not read: write it as an annotation"],

@@ -60,7 +60,7 @@ function valueProblem(written: string): string {
       ? INJECTION_DISABLED
       : nearestName(written, TIERS, MAX_VALUE_SLIPS);
   const wanted = meant ?? "enabled or required";
-  return `label ${INJECTION_LABEL} ${quoted(written)} is unknown, pods get nothing: write ${wanted}`;
+  return `label ${INJECTION_LABEL} ${quoted(written)} is unknown and counts as absent: write ${wanted}`;
 }
 
 function isKnownValue(written: string): boolean {

@@ -167,7 +167,7 @@ describe("kubectl apply", { skip }, () => {
     assert.deepEqual(warningsIn(stderr).toSorted(), [
       `annotation irsa-anywhere.io/allowed-roles "reader" allows no role: expected a JSON array, ${EXAMPLE}`,
       "annotation irsa-anywhere.io/default-regoin is not read: write irsa-anywhere.io/default-region",
-      'label irsa-anywhere.io/injection "enable" is unknown, pods get nothing: write enabled',
+      'label irsa-anywhere.io/injection "enable" is unknown and counts as absent: write enabled',
     ]);
   });
 });
