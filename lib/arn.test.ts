@@ -46,6 +46,8 @@ describe("partitionOfRegion", () => {
     ["us-gov-west-1", "aws-us-gov"],
     ["us-iso-east-1", "aws-iso"],
     ["us-isob-east-1", "aws-iso-b"],
+    ["us-isof-south-1", "aws-iso-f"],
+    ["eu-isoe-west-1", "aws-iso-e"],
     ["eusc-de-east-1", "aws-eusc"],
   ] as const) {
     it(`${region} is in ${partition}`, () => assert.equal(partitionOfRegion(region), partition));

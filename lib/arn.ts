@@ -28,6 +28,8 @@ const PARTITION_BY_REGION_PREFIX: readonly (readonly [string, string])[] = [
   ["cn-", "aws-cn"],
   ["us-gov-", "aws-us-gov"],
   ["us-isob-", "aws-iso-b"],
+  ["us-isof-", "aws-iso-f"],
+  ["eu-isoe-", "aws-iso-e"],
   ["us-iso-", "aws-iso"],
   ["eusc-", "aws-eusc"],
 ];
