@@ -18,17 +18,25 @@ export function renderExplanation(
     unknown: colors.cyan,
   };
   const lines = steps.flatMap((step, i) => [
-    `${paint[step.status](MARKS[step.status])} ${colors.bold(`${i + 1}. ${STEP_TITLES[step.id]}`)}: ${step.found}`,
+    `${paint[step.status](MARKS[step.status])} ${colors.bold(`${i + 1}. ${STEP_TITLES[step.id]}`)}: ${printable(step.found)}`,
     ...detailsOf(step).map((line) => `    ${colors.dim(line)}`),
   ]);
   const end = fine ? colors.green(MARKS.ok) : colors.red(MARKS.problem);
-  const command = next === undefined ? [] : [`  Next: ${next}`];
-  return [...lines, "", `${end} ${colors.bold(verdict)}`, ...command, ""].join("\n");
+  const command = next === undefined ? [] : [`  Next: ${printable(next)}`];
+  return [...lines, "", `${end} ${colors.bold(printable(verdict))}`, ...command, ""].join("\n");
 }
 
 function detailsOf({ meaning, next }: Step): readonly string[] {
   return [
-    ...(meaning === undefined ? [] : [meaning]),
-    ...(next === undefined ? [] : [`$ ${next}`]),
+    ...(meaning === undefined ? [] : [printable(meaning)]),
+    ...(next === undefined ? [] : [`$ ${printable(next)}`]),
   ];
+}
+
+/** What others have written, without what would make a terminal do anything but show it. */
+function printable(text: string): string {
+  return text.replaceAll(
+    /\p{Cc}/gu,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
