@@ -65,6 +65,8 @@ interface Setting extends AsyncDisposable {
   putConfig(config: string | undefined): void;
   /** Writes the file in place. */
   write(content: string): Promise<void>;
+  /** Lets the time pass until a review has its answer. */
+  passUntil(answer: Promise<string>): Promise<void>;
   /** Lets the time pass until the file is read again. */
   poll(): Promise<void>;
   /** Where the identity of a pod comes from: its role, `container-credentials`, or the reason. */
@@ -133,6 +135,17 @@ async function setUp(
     putConfig: (config) =>
       server.put(CONFIG_MAP, { data: config === undefined ? { other: "" } : { config } }),
     write: (content) => writeFile(join(folder, "identities.json"), content),
+    async passUntil(answer) {
+      let isOver = false;
+      const over = answer.finally(() => {
+        isOver = true;
+      });
+      await until("the review is answered", () => {
+        if (!isOver) clock.advance(100);
+        return isOver;
+      });
+      await over;
+    },
     async poll() {
       const waits = (): boolean => clock.sleepers().includes(CONTAINER_CREDENTIALS_POLL_MS);
       await until("somebody waits for the file", waits);
@@ -239,6 +252,27 @@ describe("the ConfigMap of roles", () => {
     assert.deepEqual(await t.get("/readyz"), [200, "ok\n"]);
   });
 
+  it("is bad from the start: who gets no role elsewhere is told that nothing is known", async () => {
+    await using t = await setUp(async (server) => {
+      server.put(CONFIG_MAP, { data: { config: "{" } });
+    });
+    await t.ready;
+    assert.equal(await t.review("app"), "configuration-unavailable");
+    assert.equal(await t.review("own"), role("own"));
+    t.putConfig(entries("mended"));
+    await until("the good one is used", async () => (await t.review("app")) === role("mended"));
+  });
+
+  it("is not read in time: who gets no role elsewhere is told that nothing is known", async () => {
+    await using t = await setUp(async (server) => {
+      server.faultOf = ({ path }) =>
+        path.endsWith("/configmaps") ? { kind: "status", status: 403 } : undefined;
+    });
+    const early = t.review("app");
+    await t.passUntil(early);
+    assert.equal(await early, "configuration-unavailable");
+  });
+
   it("is asked for alone", async () => {
     await using t = await setUp();
     await t.ready;
@@ -320,6 +354,9 @@ describe("the container-credentials file", () => {
     await t.ready;
     assert.equal(await t.errors("container-credentials"), 1);
     assert.equal(await t.review("own"), role("own"));
+    assert.equal(await t.review("app"), "configuration-unavailable");
+    t.putConfig(entries("any"));
+    await until("the ConfigMap is used", async () => (await t.review("app")) === role("any"));
     await rm(join(t.folder, "identities.json"), { recursive: true });
     await t.write(identities("own"));
     await t.poll();

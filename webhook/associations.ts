@@ -1,7 +1,7 @@
 import type { Clock } from "../lib/clock.ts";
 import type { ConfigMapWatch } from "./config-map-watch.ts";
 import type { ContainerCredentialsFile } from "./container-credentials-file.ts";
-import type { Association } from "./identity-source.ts";
+import { UNREAD_ENTRY, type Association } from "./identity-source.ts";
 
 export interface AssociationsDeps {
   /** Undefined when the mode is off; so is the next. */
@@ -37,8 +37,11 @@ export function knownAssociation(
   namespace: string,
   name: string,
 ): Association {
+  const entry = configMap?.entryFor(namespace, name);
+  const isFileUnread =
+    containerCredentials !== undefined && containerCredentials.names === undefined;
   return {
-    containerCredentials: containerCredentials?.names.has(`${namespace}/${name}`) === true,
-    configMap: configMap?.entryFor(namespace, name),
+    containerCredentials: containerCredentials?.names?.has(`${namespace}/${name}`) === true,
+    configMap: isFileUnread && !entry?.roleArn ? UNREAD_ENTRY : entry,
   };
 }

@@ -10,7 +10,7 @@ import {
   parseConfigMapEntries,
   type ConfigMapEntries,
 } from "./config-map-entries.ts";
-import type { ConfigMapEntry } from "./identity-source.ts";
+import { UNREAD_ENTRY, type ConfigMapEntry } from "./identity-source.ts";
 import { LastGood } from "./last-good.ts";
 
 export interface ConfigMapWatchOptions {
@@ -25,6 +25,7 @@ export interface ConfigMapWatchOptions {
 }
 
 export interface ConfigMapWatch extends AsyncDisposable {
+  /** {@link UNREAD_ENTRY} as long as the ConfigMap has not been read, or not with a good content. */
   entryFor(namespace: string, name: string): ConfigMapEntry | undefined;
   /** Whether it is known what the ConfigMap says, or that there is none. */
   readonly synced: boolean;
@@ -87,7 +88,8 @@ export function watchConfigMap({
     },
   });
   return {
-    entryFor: (...serviceAccount) => entryFor(entries.value, ...serviceAccount),
+    entryFor: (...serviceAccount) =>
+      entries.hasGood ? entryFor(entries.value, ...serviceAccount) : UNREAD_ENTRY,
     get synced() {
       return watch.synced;
     },

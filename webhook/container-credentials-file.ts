@@ -14,8 +14,8 @@ import { LastGood } from "./last-good.ts";
 export const CONTAINER_CREDENTIALS_POLL_MS = 500;
 
 export interface ContainerCredentialsFile {
-  /** The ServiceAccounts of the last good content. */
-  readonly names: ContainerCredentialsSet;
+  /** The ServiceAccounts of the last good content; undefined when there was none so far. */
+  readonly names: ContainerCredentialsSet | undefined;
 }
 
 /**
@@ -50,19 +50,19 @@ export async function watchContainerCredentials(
     },
     onBad,
   });
-  const [first = ""] = await watchFiles([path], {
+  const [first] = await watchFiles([path], {
     clock,
     pollMs: CONTAINER_CREDENTIALS_POLL_MS,
     signal,
     read: readSmallFile,
-    fallback: [""],
+    fallback: [],
     onChange: ([text = ""]) => names.set(text),
     onError: onBad,
   });
-  names.set(first);
+  if (first !== undefined) names.set(first);
   return {
     get names() {
-      return names.value;
+      return names.hasGood ? names.value : undefined;
     },
   };
 }

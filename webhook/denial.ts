@@ -8,9 +8,13 @@ export function denialOf(problem: string): string {
   return `Pod refused, since its namespace has ${INJECTION_LABEL}=required: ${problem}`;
 }
 
-/** What to do when nothing is known of the ServiceAccount, or of the namespace. */
+/** What to do when nothing is known of the ServiceAccount, the namespace or the configuration. */
 export function unknownProblem(
-  status: "service-account-not-found" | "service-account-unavailable" | "namespace-unavailable",
+  status:
+    | "service-account-not-found"
+    | "service-account-unavailable"
+    | "namespace-unavailable"
+    | "configuration-unavailable",
   pod: Pod,
 ): string {
   const namespace = pod.metadata?.namespace;
@@ -19,7 +23,11 @@ export function unknownProblem(
   if (status === "service-account-not-found") {
     return `${account} does not exist: create it, or name another in spec.serviceAccountName`;
   }
-  const unread = status === "namespace-unavailable" ? "its namespace" : account;
+  const unread = {
+    "service-account-unavailable": account,
+    "namespace-unavailable": "its namespace",
+    "configuration-unavailable": "the webhook's configuration",
+  }[status];
   return `${unread} could not be read: try again; the log of the webhook says why`;
 }
 

@@ -19,11 +19,23 @@ export interface ConfigMapEntry {
   readonly regionalSts: boolean | undefined;
 }
 
+/** In place of an entry while nobody knows whether there is one: it gives nothing. */
+export const UNREAD_ENTRY: ConfigMapEntry = Object.freeze({
+  key: "",
+  roleArn: undefined,
+  audience: undefined,
+  expirationSeconds: undefined,
+  regionalSts: undefined,
+});
+
 /** What the configuration beside a ServiceAccount's own annotations says of it. */
 export interface Association {
   /** Whether the container-credentials file names it (EKS Pod Identity). */
   readonly containerCredentials: boolean;
-  /** Its best entry of the ConfigMap: the exact one, else the most specific glob. */
+  /**
+   * Its best entry of the ConfigMap: the exact one, else the most specific glob. {@link UNREAD_ENTRY}
+   * when the ConfigMap, or the container-credentials file, could not be read or used so far.
+   */
   readonly configMap: ConfigMapEntry | undefined;
 }
 

@@ -4,6 +4,7 @@ export class LastGood<T, Content = string> {
   readonly #onBad: (err: unknown) => void;
   #value: T;
   #content: Content | undefined;
+  #hasGood = false;
 
   constructor(
     empty: T,
@@ -25,12 +26,18 @@ export class LastGood<T, Content = string> {
     return this.#value;
   }
 
+  /** Whether any content could be used so far; else the value says nothing. */
+  get hasGood(): boolean {
+    return this.#hasGood;
+  }
+
   /** Takes a new content, or tells why not; the same one again is no news. */
   set(content: Content): void {
     if (content === this.#content) return;
     this.#content = content;
     try {
       this.#value = this.#parse(content);
+      this.#hasGood = true;
     } catch (err) {
       this.#onBad(err);
     }

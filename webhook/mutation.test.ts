@@ -6,7 +6,7 @@ import { parse } from "yaml";
 import { defineConfig } from "../lib/config.ts";
 import { applyOperations } from "./apply-operations.ts";
 import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "./config.ts";
-import { NO_ASSOCIATION, type Association } from "./identity-source.ts";
+import { NO_ASSOCIATION, UNREAD_ENTRY, type Association } from "./identity-source.ts";
 import { mutationOf, type Mutation, type ServiceAccountState } from "./mutation.ts";
 import { parseNamespacePolicy } from "./namespace-policy.ts";
 import { parsePod, type Annotations } from "./pod.ts";
@@ -17,6 +17,8 @@ interface Fixture {
   /** Annotations, or the status of a ServiceAccount that has none to give. */
   readonly serviceAccount: Annotations | Exclude<ServiceAccountState["status"], "found">;
   readonly association?: Partial<Association>;
+  /** Whether the ConfigMap could not be read. */
+  readonly configurationUnread?: boolean;
   /** Place in the jitter, in [0, 1). */
   readonly random?: number;
   /** Names of the new ones, when the review is about these. */
@@ -38,6 +40,7 @@ function mutate({
   flags = [],
   serviceAccount,
   association,
+  configurationUnread = false,
   ephemeralContainers,
   random,
   pod,
@@ -51,7 +54,11 @@ function mutate({
       typeof serviceAccount === "string"
         ? { status: serviceAccount }
         : { status: "found", annotations: serviceAccount },
-    association: { ...NO_ASSOCIATION, ...association },
+    association: {
+      ...NO_ASSOCIATION,
+      ...(configurationUnread ? { configMap: UNREAD_ENTRY } : {}),
+      ...association,
+    },
     settings: mutationSettingsOf(config, givenRoleAccount(config)),
     random,
     ephemeralContainers: ephemeralContainers && new Set(ephemeralContainers),

@@ -1,7 +1,7 @@
 import { containerSelection } from "./container-selection.ts";
 import { denialOf, notAllowedProblem, unknownProblem } from "./denial.ts";
 import { identityOf, type Identity, type IdentityDefaults } from "./identity.ts";
-import { NO_ASSOCIATION, type Association } from "./identity-source.ts";
+import { NO_ASSOCIATION, UNREAD_ENTRY, type Association } from "./identity-source.ts";
 import { allowsRole, type NamespacePolicy } from "./namespace-policy.ts";
 import { injectionOf, type AddOperation, type InjectionSettings } from "./patch.ts";
 import type { Annotations, Container, Pod } from "./pod.ts";
@@ -26,6 +26,7 @@ export type ServiceAccountState =
 export const MUTATION_REASONS = {
   injected: "the identity was added",
   "all-containers-skipped": "the pod's annotations leave no container",
+  "configuration-unavailable": "the webhook's configuration could not be read",
   conflict: "a volume or a mount of the pod is in the way",
   "namespace-unavailable": "its namespace could not be read",
   "no-role-arn": "its ServiceAccount has no role",
@@ -113,6 +114,12 @@ function decide(inputs: MutationInputs): Decision {
   });
   if (tier === "required" && roleProblem !== undefined) {
     return { mutation: unchanged("role-malformed", warnings), problem: roleProblem };
+  }
+  const isLast = identity === undefined || identity.source === "namespace";
+  if (isLast && association.configMap === UNREAD_ENTRY && status !== "no-service-account") {
+    const reason = "configuration-unavailable";
+    const told = [...warnings, `Pod gets no AWS identity: ${MUTATION_REASONS[reason]}`];
+    return { mutation: unchanged(reason, told), problem: unknownProblem(reason, pod) };
   }
   if (identity === undefined) {
     if (status === "found") return { mutation: unchanged("no-role-arn", warnings) };
