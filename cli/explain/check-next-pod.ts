@@ -11,10 +11,10 @@ export function checkDecision(snapshot: Snapshot, standing: Standing): Step {
   const id = "decision";
   const { decision, covering, facts, finding } = standing;
   const { reason, identity, roleArn, warnings, denial } = decision;
-  if (denial !== undefined) return { id, status: "problem", found: "refused", meaning: denial };
-  if (reason === "service-account-unavailable") {
+  if (reason === "service-account-unavailable" || reason === "configuration-unavailable") {
     return { id, status: "unknown", found: MUTATION_REASONS[reason] };
   }
+  if (denial !== undefined) return { id, status: "problem", found: "refused", meaning: denial };
   if (reason !== "injected" && reason !== "nothing-to-add") {
     const meaning = warnings.length === 0 ? {} : { meaning: `${warnings.join("; ")}.` };
     return {

@@ -412,6 +412,24 @@ describe("explainPod", () => {
       /may not read the ConfigMap/,
     ],
     [
+      "what a ConfigMap that may not be read gives a new pod",
+      { pod: bare(), serviceAccount: account({}), configMapEntry: FORBIDDEN },
+      "decision",
+      "unknown",
+      /configuration could not be read/,
+    ],
+    [
+      "what an unread ServiceAccount gives a new pod, where identity is required",
+      {
+        pod: bare(),
+        serviceAccount: FORBIDDEN,
+        namespaceObject: namespaceWith({ "irsa-anywhere.io/injection": "required" }),
+      },
+      "decision",
+      "unknown",
+      /ServiceAccount could not be read/,
+    ],
+    [
       "role that is no ARN, carried as it is",
       { pod: served({}, "reader"), serviceAccount: account({ [ROLE_KEY]: "reader" }) },
       "annotation",

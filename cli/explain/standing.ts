@@ -1,6 +1,6 @@
 import { findingOf, type Finding } from "../../webhook/audit/finding.ts";
 import { annotatedAtMs } from "../../webhook/annotation-time.ts";
-import { NO_ASSOCIATION } from "../../webhook/identity-source.ts";
+import { NO_ASSOCIATION, UNREAD_ENTRY, type Association } from "../../webhook/identity-source.ts";
 import {
   mutationOf,
   type Mutation,
@@ -60,7 +60,7 @@ export function standingOf(snapshot: Snapshot, settings: MutationSettings): Stan
     serviceAccount: stateOf(snapshot, pod),
     association: {
       ...NO_ASSOCIATION,
-      configMap: configMapEntry.status === "found" ? configMapEntry.value : undefined,
+      configMap: entryOf(configMapEntry),
     },
     settings,
     policy: parseNamespacePolicy(namespace?.annotations ?? {}).policy,
@@ -98,6 +98,11 @@ function coveringOf(snapshot: Snapshot): readonly ObservedWebhook[] | undefined 
   if (webhooks.status !== "found" || namespaceObject.status !== "found") return undefined;
   const labels = namespaceObject.value.metadata.labels ?? {};
   return webhooks.value.filter((webhook) => webhook.takesNamespace(namespace, labels));
+}
+
+function entryOf(entry: Snapshot["configMapEntry"]): Association["configMap"] {
+  if (entry.status === "found") return entry.value;
+  return entry.status === "missing" ? undefined : UNREAD_ENTRY;
 }
 
 function stateOf({ serviceAccount }: Snapshot, pod: Pod): ServiceAccountState {
