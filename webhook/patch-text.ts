@@ -9,23 +9,31 @@ const SHELF = "/";
  * 60 % of the text, which every API server parses, and keeps where it logs audits of requests.
  */
 export function patchText(operations: readonly AddOperation[]): string {
-  const values = operations.map(({ value }) => JSON.stringify(value));
-  const plain = operations.map(({ path }, i) => add(path, values[i]));
-  const shelf = [...new Set(values.filter((value, i) => values.indexOf(value) < i))];
-  if (shelf.length === 0) return listOf(plain);
-  const shared = operations.map(({ path }, i) => {
-    const place = shelf.indexOf(values[i] ?? "");
-    return place < 0
-      ? plain[i]
-      : `{"op":"copy","from":"${SHELF}/${place}","path":${JSON.stringify(path)}}`;
+  const texts = new Map<unknown, string>();
+  const timesOf = new Map<string, number>();
+  const items = operations.map(({ path, value }) => {
+    const text = texts.get(value) ?? JSON.stringify(value);
+    texts.set(value, text);
+    timesOf.set(text, (timesOf.get(text) ?? 0) + 1);
+    return { path: JSON.stringify(path), text };
+  });
+  const plain = items.map(({ path, text }) => add(path, text));
+  const repeated = [...timesOf].filter(([, times]) => times > 1).map(([text]) => text);
+  if (repeated.length === 0) return listOf(plain);
+  const places = new Map(repeated.map((text, i) => [text, `"${SHELF}/${i}"`]));
+  const shared = items.map(({ path, text }, i) => {
+    const from = places.get(text);
+    return from === undefined ? plain[i] : `{"op":"copy","from":${from},"path":${path}}`;
   });
   const remove = `{"op":"remove","path":"${SHELF}"}`;
-  const short = listOf([add(SHELF, listOf(shelf)), ...shared, remove]);
-  return short.length < listOf(plain).length ? short : listOf(plain);
+  const short = listOf([add(`"${SHELF}"`, listOf(repeated)), ...shared, remove]);
+  const long = listOf(plain);
+  return short.length < long.length ? short : long;
 }
 
-function add(path: string, value: string | undefined): string {
-  return `{"op":"add","path":${JSON.stringify(path)},"value":${value}}`;
+/** @param path and value as JSON. */
+function add(path: string, value: string): string {
+  return `{"op":"add","path":${path},"value":${value}}`;
 }
 
 function listOf(items: readonly (string | undefined)[]): string {

@@ -74,6 +74,7 @@ export function injectionOf(
     settings,
     delivery,
     session: sessionVariable(identity, settings, pod),
+    mount: { name: delivery.volumeName, mountPath: delivery.mountPath, readOnly: true },
     volumes: spec.volumes ?? [],
     windows: isWindows(spec),
   };
@@ -109,6 +110,7 @@ interface PodFacts {
   readonly settings: InjectionSettings;
   readonly delivery: TokenDelivery;
   readonly session: readonly ExtraVariable[];
+  readonly mount: object;
   readonly volumes: readonly Volume[];
   readonly windows: boolean;
 }
@@ -153,10 +155,9 @@ function additionsTo(container: Container, pod: PodFacts): Additions {
   }
   const extra = [...(isOurs ? pod.session : []), ...switchVariables(settings)];
   env.push(...extra.filter(({ name }) => !present.has(name)));
-  const mount = { name: delivery.volumeName, mountPath: delivery.mountPath, readOnly: true };
   return {
     env,
-    mounts: "directory" in place && place.mount === "missing" ? [mount] : [],
+    mounts: "directory" in place && place.mount === "missing" ? [pod.mount] : [],
     warning: isOurs ? winnerWarning(container, identity) : undefined,
   };
 }

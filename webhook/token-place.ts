@@ -73,6 +73,8 @@ function isPartial({ subPath, subPathExpr }: VolumeMount): boolean {
 
 /** @param directory normalized. */
 function isAtOrBelow(path: string | null | undefined, directory: string): boolean {
+  // No path is longer when it is normalized, and most are too short by far.
+  if ((path ?? "").length < directory.length) return false;
   return `${normalized(path)}/`.startsWith(`${directory}/`);
 }
 
