@@ -1,9 +1,10 @@
 // Runs the tests by level and prints how many ran: npm test [-- LEVEL...] (unit aws kubernetes e2e)
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { globSync } from "node:fs";
+import { existsSync, globSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
 
 const root = new URL("../", import.meta.url);
 
@@ -18,6 +19,16 @@ const LEVELS: Readonly<Record<string, readonly string[]>> = {
   kubernetes: ["test/kubernetes/**/*.test.ts"],
   e2e: ["test/e2e/**/*.test.ts"],
 };
+
+/** The levels that start clusters with nodes. */
+const LEVELS_WITH_NODES: readonly string[] = ["kubernetes", "e2e"];
+
+/** Where it cannot, or fails, the tests tell what is missing. */
+function installPackages(): void {
+  const isOurs = process.getuid?.() === 0 && existsSync("/etc/debian_version");
+  const script = fileURLToPath(new URL("scripts/install-node-packages.sh", root));
+  if (isOurs) spawnSync(script, { stdio: ["ignore", "inherit", "inherit"] });
+}
 
 interface Counts {
   pass: number;
@@ -74,6 +85,7 @@ for (const [level, patterns] of Object.entries(LEVELS)) {
   if (stoppedBy !== undefined || (asked.length > 0 && !asked.includes(level))) continue;
   const files = globSync([...patterns], { cwd: root });
   if (files.length === 0) continue;
+  if (LEVELS_WITH_NODES.includes(level)) installPackages();
   const startMs = Date.now();
   const counts = await runLevel(files);
   const seconds = ((Date.now() - startMs) / 1000).toFixed(1);

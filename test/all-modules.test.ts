@@ -13,6 +13,7 @@ const ENTRIES = new Set([
   "test/bench/load-main.ts",
   "test/bench/main.ts",
   "test/kubernetes/main.ts",
+  "test/kubernetes/nodes/socket-agent-main.ts",
   "scripts/test.ts",
 ]);
 

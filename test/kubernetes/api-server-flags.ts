@@ -1,3 +1,5 @@
+import { SERVICE_CIDR } from "./service-network.ts";
+
 /** What may differ between API servers, and between two starts of one. */
 export interface ApiServerSettings {
   /** `--service-account-issuer`: the first signs, all are accepted. That of kubeadm when absent. */
@@ -23,6 +25,8 @@ export interface ApiServerPlace {
   readonly caFile: string;
   readonly certFile: string;
   readonly keyFile: string;
+  /** How it proves to a kubelet who it is, for logs and exec. */
+  readonly kubeletClient: { readonly certFile: string; readonly keyFile: string };
   readonly signingKeyFile: string;
   readonly verificationKeyFiles: readonly string[];
   /** Absent: no audit log. */
@@ -31,9 +35,6 @@ export interface ApiServerPlace {
 
 /** What kubeadm sets. */
 const DEFAULT_ISSUER = "https://kubernetes.default.svc.cluster.local";
-
-/** What `kubectl get svc kubernetes` shows the first address of; nothing routes it here. */
-const SERVICE_CIDR = "10.96.0.0/16";
 
 /**
  * The command line of kube-apiserver
@@ -60,6 +61,8 @@ export function apiServerFlags(
     "--enable-admission-plugins=NodeRestriction",
     "--allow-privileged=true",
     "--kubelet-preferred-address-types=InternalIP",
+    `--kubelet-client-certificate=${place.kubeletClient.certFile}`,
+    `--kubelet-client-key=${place.kubeletClient.keyFile}`,
     ...issuers.map((issuer) => `--service-account-issuer=${issuer}`),
     ...(apiAudiences === undefined ? [] : [`--api-audiences=${apiAudiences.join(",")}`]),
     `--service-account-signing-key-file=${place.signingKeyFile}`,

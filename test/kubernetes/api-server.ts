@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { apiServerFlags, type ApiServerSettings } from "./api-server-flags.ts";
-import type { ComponentRunner } from "./component-runner.ts";
+import type { RunComponent } from "./components.ts";
 import type { ClusterCredentials } from "./credentials.ts";
 import { httpsGet, type HttpsAnswer } from "./https-get.ts";
 import { createKubeClients, type KubeClients } from "./kube-clients.ts";
@@ -10,8 +10,12 @@ import { untilReady } from "./until-ready.ts";
 
 /** One kube-apiserver of a control plane. */
 export interface ApiServer {
-  /** `https://127.0.0.1:PORT` for the first, `https://127.0.0.2:PORT` for the second, and so on. */
+  /**
+   * Where this process reaches it; on loopback `https://127.0.0.1:PORT` for the first,
+   * `https://127.0.0.2:PORT` for the second, and so on.
+   */
   readonly url: string;
+  /** Where it listens in its network. */
   readonly host: string;
   readonly port: number;
   /** Clients of a member of `system:masters`, at this API server. */
@@ -35,13 +39,14 @@ export interface ApiServer {
 export interface ApiServerOptions {
   readonly host: string;
   readonly port: number;
+  readonly url: string;
   readonly settings: ApiServerSettings;
   readonly credentials: ClusterCredentials;
   readonly etcdUrl: string;
-  /** Of the control plane, with `ca.crt`, `serving.crt` and `serving.key` in it. */
+  /** Of the control plane, with `ca.crt`, and `serving` and `admin` each as `.crt` and `.key`. */
   readonly folder: string;
   readonly auditPolicyFile: string | undefined;
-  readonly runner: Pick<ComponentRunner, "run">;
+  readonly run: RunComponent;
   /** Told after a start and before a stop. */
   readonly onChange: () => Promise<void>;
 }
@@ -52,16 +57,16 @@ const STOP_GRACE_MS = 20_000;
 export function createApiServer({
   host,
   port,
+  url,
   settings,
   credentials,
   etcdUrl,
   folder,
   auditPolicyFile,
-  runner,
+  run,
   onChange,
 }: ApiServerOptions): ApiServer {
   const name = `kube-apiserver-${host}`;
-  const url = `https://${host}:${port}`;
   const getRaw = (path: string): Promise<HttpsAnswer> =>
     httpsGet(`${url}${path}`, { caPem: credentials.caPem, clientCertificate: credentials.admin });
   const auditFile = join(folder, `${name}-audit.jsonl`);
@@ -89,6 +94,10 @@ export function createApiServer({
       caFile: join(folder, "ca.crt"),
       certFile: join(folder, "serving.crt"),
       keyFile: join(folder, "serving.key"),
+      kubeletClient: {
+        certFile: join(folder, "admin.crt"),
+        keyFile: join(folder, "admin.key"),
+      },
       signingKeyFile,
       verificationKeyFiles,
       audit:
@@ -96,7 +105,7 @@ export function createApiServer({
           ? undefined
           : { policyFile: auditPolicyFile, logFile: auditFile },
     };
-    const started = await runner.run("kube-apiserver", apiServerFlags(place, current), name);
+    const started = await run("kube-apiserver", apiServerFlags(place, current), name);
     process = started;
     void started.ended.finally(() => {
       if (process === started) process = undefined;

@@ -8,6 +8,7 @@ import { startControlPlane, type ControlPlane } from "./control-plane.ts";
 import { createServiceAccountKey } from "./credentials.ts";
 import { freePort } from "./free-port.ts";
 import { createKubeClients } from "./kube-clients.ts";
+import { LOOPBACK } from "./network.ts";
 import { requestToken } from "./service-accounts.ts";
 
 const skip = (await missingComponents(process.env)) ?? false;
@@ -22,7 +23,9 @@ describe("an API server whose port is taken", { skip }, () => {
     const free = await freePort(["127.0.0.1"]);
     const picks = [port, free];
     try {
-      await using plane = await startControlPlane({ pickPort: async () => picks.shift() ?? 0 });
+      await using plane = await startControlPlane({
+        network: { ...LOOPBACK, pickPort: async () => picks.shift() ?? 0 },
+      });
       assert.equal(plane.url, `https://127.0.0.1:${free}`);
     } finally {
       taken.close();

@@ -2,20 +2,21 @@ import { randomUUID } from "node:crypto";
 import { createApiServer, type ApiServer, type ApiServerOptions } from "./api-server.ts";
 import type { ApiServerSettings } from "./api-server-flags.ts";
 import type { Etcd } from "./etcd.ts";
-import { onFreePort, type PickPort } from "./free-port.ts";
+import { onFreePort } from "./free-port.ts";
 import { writeKubernetesEndpoints } from "./kubernetes-endpoints.ts";
+import type { Network } from "./network.ts";
 
 export type ApiServers = readonly [ApiServer, ...ApiServer[]];
 
 export interface ApiServersOptions extends Omit<
   ApiServerOptions,
-  "host" | "port" | "settings" | "etcdUrl" | "onChange"
+  "host" | "port" | "url" | "settings" | "etcdUrl" | "onChange"
 > {
   readonly etcd: Etcd;
   /** One for each address. */
   readonly settings: readonly ApiServerSettings[];
   readonly hosts: readonly string[];
-  readonly pickPort: PickPort;
+  readonly network: Network;
 }
 
 /**
@@ -25,20 +26,22 @@ export interface ApiServersOptions extends Omit<
  * @throws AppError KUBERNETES_UNAVAILABLE
  */
 export async function startApiServers(options: ApiServersOptions): Promise<ApiServers> {
-  return onFreePort(options.hosts, options.pickPort, (port) => startAtPort(options, port));
+  return onFreePort(options.hosts, options.network.pickPort, (port) => startAtPort(options, port));
 }
 
 async function startAtPort(options: ApiServersOptions, port: number): Promise<ApiServers> {
-  const { etcd, settings, hosts } = options;
+  const { etcd, settings, hosts, network } = options;
   const uid = randomUUID();
   const createdAtMs = Date.now();
   let generation = 0;
   let complete = false;
+  const urls = await Promise.all(hosts.map((host) => network.reach(host, port)));
   const servers = hosts.map((host, i) =>
     createApiServer({
       ...options,
       host,
       port,
+      url: urls[i] ?? "",
       settings: settings[i] ?? {},
       etcdUrl: etcd.url,
       onChange: announce,

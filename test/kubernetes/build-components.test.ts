@@ -3,8 +3,9 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { binaryPath, buildComponents, componentsSource, goProblem } from "./build-components.ts";
+import { componentsProgram, componentsSource } from "./build-components.ts";
 import { findComponents, missingComponents } from "./components.ts";
+import { buildGoProgram, goProblem } from "./go-build.ts";
 
 /** A `go` that notes each call, tells a version, and "builds" what it was called with. */
 const FAKE_GO = `#!/bin/sh
@@ -24,6 +25,8 @@ describe("the components' binary", () => {
   let env: NodeJS.ProcessEnv;
   const told: string[] = [];
   const progress = (message: string): void => void told.push(message);
+  const build = async (buildEnv = env): Promise<string> =>
+    buildGoProgram(await componentsProgram(buildEnv), { env: buildEnv, progress });
   beforeEach(async () => {
     told.length = 0;
     folder = await mkdtemp(join(tmpdir(), "irsa-build-"));
@@ -40,10 +43,10 @@ describe("the components' binary", () => {
   afterEach(() => rm(folder, { recursive: true }));
 
   it("is built once by two that want it at the same time, and then found", async () => {
-    const options = { env, progress };
-    const [one, two] = await Promise.all([buildComponents(options), buildComponents(options)]);
+    const [one, two] = await Promise.all([build(), build()]);
     const source = await componentsSource();
-    assert.deepEqual([one, two], [binaryPath(source, env), binaryPath(source, env)]);
+    const { binary } = await componentsProgram(env);
+    assert.deepEqual([one, two], [binary, binary]);
     assert.deepEqual(told, [
       `Building Kubernetes ${source.version} from Go modules, about 6 minutes the first time`,
     ]);
@@ -51,7 +54,7 @@ describe("the components' binary", () => {
     assert.match(args, /^build -mod=readonly .*-trimpath .*version\.gitVersion=v1\.35\.4 /);
 
     env["FAKE_FAILURE"] = "yes";
-    assert.equal(await buildComponents(options), one);
+    assert.equal(await build(), one);
     const calls = await readFile(join(folder, "calls"), "utf8");
     assert.deepEqual(calls.match(/^build.*/gm), ["build CGO_ENABLED=0 GOTOOLCHAIN=local"]);
     assert.deepEqual(await readdir(join(one, "..")), [`kube-1.35.4-${source.hash}`]);
@@ -60,7 +63,7 @@ describe("the components' binary", () => {
 
   it("leaves nothing in the cache when its build fails, and tells the end of the output", async () => {
     env["FAKE_FAILURE"] = "yes";
-    await assert.rejects(buildComponents({ env, progress }), {
+    await assert.rejects(build(), {
       code: "KUBERNETES_UNAVAILABLE",
       message: "Cannot build Kubernetes 1.35.4: go build ended with exit status 1\ncompiling",
     });
@@ -89,7 +92,10 @@ describe("the components' binary", () => {
     ["go1.9", /has go1\.9$/],
   ] as const) {
     it(`${problem === undefined ? "takes" : "refuses"} ${version}`, async () => {
-      const found = await goProblem({ ...env, FAKE_VERSION: version });
+      const found = await goProblem(await componentsProgram(env), {
+        ...env,
+        FAKE_VERSION: version,
+      });
       if (problem === undefined) assert.equal(found, undefined);
       else assert.match(found ?? "", problem);
     });
@@ -99,7 +105,7 @@ describe("the components' binary", () => {
     const without = { ...env, PATH: join(folder, "nothing") };
     const reason = await missingComponents(without);
     assert.match(reason ?? "", /^Go 1\.25 or newer builds .*, and this machine has none: .*$/);
-    await assert.rejects(buildComponents({ env: without, progress }), { message: reason });
+    await assert.rejects(build(without), { message: reason });
   });
 
   it("is not needed with KUBEBUILDER_ASSETS, which names what is missing there", async () => {

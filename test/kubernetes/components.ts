@@ -1,8 +1,10 @@
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { binaryPath, buildComponents, componentsSource, goProblem } from "./build-components.ts";
-import { AppError } from "../../lib/errors.ts";
+import { AppError, reasonOf } from "../../lib/errors.ts";
+import { componentsProgram } from "./build-components.ts";
+import { buildGoProgram, goProblem } from "./go-build.ts";
+import type { SupervisedProcess } from "./supervised-process.ts";
 
 /** A program of a Kubernetes cluster. */
 export type Component =
@@ -16,6 +18,13 @@ export type Component =
 
 /** The command line that starts a component, to which its flags are added. */
 export type CommandOf = (component: Component) => readonly string[];
+
+/** Starts a component with these flags; `name` tells several of one kind apart. */
+export type RunComponent = (
+  component: Component,
+  flags: readonly string[],
+  name?: string,
+) => Promise<SupervisedProcess>;
 
 export interface FindOptions {
   readonly env: NodeJS.ProcessEnv;
@@ -38,19 +47,23 @@ export async function findComponents(
     await checkAssets(assets, wanted);
     return (component) => [join(assets, component)];
   }
-  const binary = await buildComponents({ env, progress });
+  const binary = await buildGoProgram(await componentsProgram(env), { env, progress });
   return (component) => [binary, component];
 }
 
 /**
  * Why no component can run on this machine, in one line; undefined when they can. Builds nothing. For
  * the `skip` of a test.
+ *
+ * @param wanted Those that `KUBEBUILDER_ASSETS` may lack; that it lacks another is an error, not a skip.
  */
-export async function missingComponents(env: NodeJS.ProcessEnv): Promise<string | undefined> {
-  if ((env["KUBEBUILDER_ASSETS"] ?? "") !== "") return undefined;
-  const source = await componentsSource();
-  if (await isExecutable(binaryPath(source, env))) return undefined;
-  return goProblem(env);
+export async function missingComponents(
+  env: NodeJS.ProcessEnv,
+  wanted: readonly Component[] = [],
+): Promise<string | undefined> {
+  const assets = env["KUBEBUILDER_ASSETS"];
+  if (assets === undefined || assets === "") return goProblem(await componentsProgram(env), env);
+  return checkAssets(assets, wanted).then(() => undefined, reasonOf);
 }
 
 async function checkAssets(folder: string, wanted: readonly Component[]): Promise<void> {

@@ -1,14 +1,15 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { KeyPair } from "../../lib/server-certificate.ts";
 import type { ApiServerSettings } from "./api-server-flags.ts";
 import { startApiServers, type ApiServers } from "./api-servers.ts";
-import { createComponentRunner } from "./component-runner.ts";
-import { findComponents, type CommandOf, type Component } from "./components.ts";
+import { findComponents, type CommandOf, type Component, type RunComponent } from "./components.ts";
 import { startControllerManager, startScheduler } from "./controllers.ts";
 import { createCredentials, type ClusterCredentials } from "./credentials.ts";
 import { startEtcd } from "./etcd.ts";
-import { freePort, type PickPort } from "./free-port.ts";
 import { createKubeClients, type KubeClients } from "./kube-clients.ts";
+import { LOOPBACK, type Network } from "./network.ts";
+import { createProgramRunner } from "./program-runner.ts";
 import {
   createServiceAccount,
   requestToken,
@@ -30,8 +31,8 @@ export interface ControlPlaneOptions extends ApiServerSettings {
   readonly scheduler?: boolean | undefined;
   /** Has each API server write its `auditFile`. Off by default. */
   readonly auditLog?: boolean | undefined;
-  /** Chooses the one port of the API servers; a free one at random when absent. */
-  readonly pickPort?: PickPort | undefined;
+  /** Where it runs; on loopback when absent. */
+  readonly network?: Network | undefined;
   /** `KUBEBUILDER_ASSETS`, `XDG_CACHE_HOME`, `TMPDIR`, what Go needs; that of this process when absent. */
   readonly env?: NodeJS.ProcessEnv | undefined;
   /** Told what takes long, as one sentence; written to stderr when absent. */
@@ -45,13 +46,17 @@ export interface ServiceAccountAccess extends KubeClients {
   readonly kubeconfig: string;
 }
 
-/** A running Kubernetes without nodes, all of it on loopback. Ends when it is disposed of. */
+/** A running Kubernetes without nodes. Ends when it is disposed of. */
 export interface ControlPlane extends AsyncDisposable {
   readonly apiServers: ApiServers;
-  /** URL of the first API server. */
+  /** URL of the first API server, for this process. */
   readonly url: string;
+  /** URL of the first API server, for programs in its network. */
+  readonly networkUrl: string;
   /** Verifies every API server, also under the name `kubernetes.default.svc`. */
   readonly caPem: string;
+  /** Issues a certificate of a user who is a member of these groups. */
+  issueClient(userName: string, ...groups: string[]): Promise<KeyPair>;
   /** Path of a kubeconfig file of a member of `system:masters`, at the first API server. */
   readonly kubeconfig: string;
   /** Clients of the same. */
@@ -88,8 +93,8 @@ const AUDIT_POLICY = {
  * Everything is in a temporary folder of its own, so any number may run at once. Nothing survives: not
  * a failed start, nor the end of this process, whatever ends it.
  *
- * The API servers listen on 127.0.0.1, 127.0.0.2, … and one common port, since that is how production
- * looks in the EndpointSlice: several addresses, one port.
+ * The API servers listen on several addresses (127.0.0.1, 127.0.0.2, … on loopback) and one common
+ * port, since that is how production looks in the EndpointSlice.
  *
  * @throws AppError KUBERNETES_UNAVAILABLE naming the component, with the end of its log.
  */
@@ -97,19 +102,21 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   const { env = process.env, progress = (message) => process.stderr.write(`${message}\n`) } =
     options;
   const { apiServers: each = [{}], controllerManager = false, scheduler = false } = options;
-  const { pickPort = freePort } = options;
+  const { network = LOOPBACK } = options;
   const wanted: Component[] = ["etcd", "kube-apiserver", "kubectl"];
   if (controllerManager) wanted.push("kube-controller-manager");
   if (scheduler) wanted.push("kube-scheduler");
   const commandOf = await findComponents(wanted, { env, progress });
-  const hosts = each.map((_, i) => `127.0.0.${i + 1}`);
+  const hosts = network.apiServerHosts(each.length);
 
   await using stack = new AsyncDisposableStack();
   const { path: folder } = stack.use(await createWorkspace(env["TMPDIR"]));
-  const runner = stack.use(createComponentRunner(folder, commandOf, env["PATH"]));
+  const programs = stack.use(createProgramRunner(folder, env["PATH"]));
+  const run: RunComponent = (component, flags, name = component) =>
+    programs.start(name, network.command([...commandOf(component), ...flags]));
   const [credentials, etcd] = await Promise.all([
     createCredentials(hosts, Date.now()),
-    startEtcd(folder, (flags) => runner.run("etcd", flags)),
+    startEtcd(folder, (flags) => run("etcd", flags)),
   ]);
   const auditPolicyFile = options.auditLog === true ? join(folder, "audit-policy.json") : undefined;
   await writeFiles(folder, credentials);
@@ -118,14 +125,15 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     etcd,
     folder,
     credentials,
-    runner,
+    run,
     auditPolicyFile,
     hosts,
-    pickPort,
+    network,
     settings: each.map((own) => ({ ...options, ...own })),
   });
-  const [{ url, admin }] = apiServers;
-  const controllerOptions = { folder, url, credentials, runner };
+  const [{ url, admin, host, port }] = apiServers;
+  const networkUrl = `https://${host}:${port}`;
+  const controllerOptions = { folder, url: networkUrl, network, credentials, run };
   await Promise.all([
     controllerManager ? startControllerManager(controllerOptions, admin) : undefined,
     scheduler ? startScheduler(controllerOptions) : undefined,
@@ -137,7 +145,9 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   return {
     apiServers,
     url,
+    networkUrl,
     caPem: credentials.caPem,
+    issueClient: (...user) => credentials.issueClient(...user),
     kubeconfig,
     admin,
     commandOf,
@@ -152,7 +162,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       await writeFile(path, clients.kubeConfig.exportConfig());
       return { ...clients, token, kubeconfig: path };
     },
-    logs: () => runner.logs(),
+    logs: () => programs.logs(),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
@@ -160,11 +170,13 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
 /** The files that components are told the paths of. */
 async function writeFiles(
   folder: string,
-  { caPem, serving, serviceAccountKeyPem }: ClusterCredentials,
+  { caPem, serving, admin, serviceAccountKeyPem }: ClusterCredentials,
 ): Promise<void> {
   const files = {
     "audit-policy.json": JSON.stringify(AUDIT_POLICY),
     "ca.crt": caPem,
+    "admin.crt": admin.cert,
+    "admin.key": admin.key,
     "serving.crt": serving.cert,
     "serving.key": serving.key,
     "service-account.pem": serviceAccountKeyPem,

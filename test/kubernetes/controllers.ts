@@ -1,17 +1,20 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { ComponentRunner } from "./component-runner.ts";
+import type { RunComponent } from "./components.ts";
 import type { ClusterCredentials } from "./credentials.ts";
-import { freePort, onFreePort } from "./free-port.ts";
+import { onFreePort } from "./free-port.ts";
 import { httpsGet } from "./https-get.ts";
 import { createKubeClients, type KubeClients } from "./kube-clients.ts";
+import type { Network } from "./network.ts";
 import { untilReady } from "./until-ready.ts";
 
 interface ControllerOptions {
   readonly folder: string;
+  /** Of an API server, in the network. */
   readonly url: string;
+  readonly network: Network;
   readonly credentials: ClusterCredentials;
-  readonly runner: ComponentRunner;
+  readonly run: RunComponent;
 }
 
 /**
@@ -44,7 +47,7 @@ export async function startScheduler(options: ControllerOptions): Promise<void> 
 }
 
 async function startController(
-  { folder, url, credentials, runner }: ControllerOptions,
+  { folder, url, network, credentials, run }: ControllerOptions,
   component: "kube-controller-manager" | "kube-scheduler",
   flags: readonly string[],
   isWorking: () => Promise<boolean>,
@@ -55,8 +58,9 @@ async function startController(
     component === "kube-scheduler" ? credentials.scheduler : credentials.controllerManager;
   const { kubeConfig } = createKubeClients({ url, caPem }, component, user);
   await writeFile(kubeconfig, kubeConfig.exportConfig());
-  await onFreePort(["127.0.0.1"], freePort, async (port) => {
-    const supervised = await runner.run(component, [
+  await onFreePort(["127.0.0.1"], network.pickPort, async (port) => {
+    const ownUrl = await network.reach("127.0.0.1", port);
+    const supervised = await run(component, [
       `--kubeconfig=${kubeconfig}`,
       "--leader-elect=false",
       // With the default of 20 a second, controllers wait 4 seconds for their own start.
@@ -69,7 +73,7 @@ async function startController(
       ...flags,
     ]);
     await untilReady(supervised, async () => {
-      const { status } = await httpsGet(`https://127.0.0.1:${port}/healthz`, { caPem });
+      const { status } = await httpsGet(`${ownUrl}/healthz`, { caPem });
       return status === 200 && (await isWorking());
     });
   });

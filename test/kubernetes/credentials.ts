@@ -6,6 +6,7 @@ import {
   issueServingCertificate,
 } from "../../lib/certificates.ts";
 import type { KeyPair } from "../../lib/server-certificate.ts";
+import { KUBERNETES_SERVICE_IP } from "./service-network.ts";
 
 /** The certificates of one control plane, and its default key for service-account tokens. */
 export interface ClusterCredentials {
@@ -18,15 +19,19 @@ export interface ClusterCredentials {
   readonly scheduler: KeyPair;
   /** PEM, RSA. */
   readonly serviceAccountKeyPem: string;
+  /** Issues a certificate of another user, who is a member of these groups. */
+  issueClient(userName: string, ...groups: string[]): Promise<KeyPair>;
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-const SERVICE_NAMES = [
+const SERVER_NAMES = [
   "kubernetes",
   "kubernetes.default",
   "kubernetes.default.svc",
   "kubernetes.default.svc.cluster.local",
   "localhost",
+  "127.0.0.1",
+  KUBERNETES_SERVICE_IP,
 ];
 
 /**
@@ -40,13 +45,13 @@ export async function createCredentials(
 ): Promise<ClusterCredentials> {
   const validity = { notBeforeMs: nowMs - DAY_MS, notAfterMs: nowMs + 30 * DAY_MS };
   const authority = await createAuthority("kubernetes", validity);
-  const client = (commonName: string, ...organizations: string[]): Promise<KeyPair> =>
+  const issueClient = (commonName: string, ...organizations: string[]): Promise<KeyPair> =>
     issueClientCertificate(authority, { commonName, organizations }, validity);
   const [serving, admin, controllerManager, scheduler, serviceAccountKeyPem] = await Promise.all([
-    issueServingCertificate(authority, ["kube", ...SERVICE_NAMES, ...addresses], validity),
-    client("kubernetes-admin", "system:masters"),
-    client("system:kube-controller-manager"),
-    client("system:kube-scheduler"),
+    issueServingCertificate(authority, ["kube", ...SERVER_NAMES, ...addresses], validity),
+    issueClient("kubernetes-admin", "system:masters"),
+    issueClient("system:kube-controller-manager"),
+    issueClient("system:kube-scheduler"),
     createServiceAccountKey(),
   ]);
   return {
@@ -56,6 +61,7 @@ export async function createCredentials(
     controllerManager,
     scheduler,
     serviceAccountKeyPem,
+    issueClient,
   };
 }
 

@@ -1,9 +1,9 @@
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { Socket } from "node:net";
 import { hostname, tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { processExists } from "./process-exists.ts";
 
 const PREFIX = "irsa-kube-";
@@ -12,46 +12,63 @@ const OWNER_FILE = "owner";
 /** A temporary folder that is gone at the latest when this process is. */
 export interface Workspace extends AsyncDisposable {
   readonly path: string;
+  /** The folder's name: that of the cgroups that go with it. */
+  readonly name: string;
 }
 
-// Waits for the end of its standard input, which only the owner holds open, then removes the folder.
-// More than one try, since a process that is just being killed may still add a file.
+// Waits for the end of its standard input, which only the owner holds open, then removes the cgroups
+// and the folder. More than one try, since a process that is just being killed is still in its cgroup,
+// and may add a file. The folder last: it is how the next start knows that something is left.
 const KEEPER = `
   cat
-  for try in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$1" && exit; sleep 0.2; done
+  remove() {
+    for cgroup in "/sys/fs/cgroup/$2" /sys/fs/cgroup/*/"$2"; do
+      [ -d "$cgroup" ] || continue
+      find "$cgroup" -depth -type d -exec rmdir {} \\;
+      [ ! -d "$cgroup" ] || return 1
+    done
+    rm -rf -- "$1"
+  }
+  for try in $(seq 50); do remove "$@" && exit; sleep 0.2; done
   exit 1
 `;
 
 /**
  * Makes a temporary folder, after removing those that ended runs have left behind. A helper process
- * removes it when it is disposed of and also when this process is killed.
+ * removes it, and the cgroups of its name, when it is disposed of and also when this process is killed.
  */
 export async function createWorkspace(parent = tmpdir()): Promise<Workspace> {
   await removeOrphans(parent);
   const path = await mkdtemp(join(parent, PREFIX));
   await writeFile(join(path, OWNER_FILE), `${hostname()} ${process.pid}`);
-  const keeper = spawn("/bin/sh", ["-c", KEEPER, "keeper", path], {
-    cwd: parent,
-    // A Ctrl-C at the terminal goes to the whole process group, and must not end the keeper.
-    detached: true,
-    stdio: ["pipe", "ignore", "ignore"],
-  });
-  await once(keeper, "spawn");
+  const keeper = await startKeeper(path);
   keeper.unref();
   if (keeper.stdin instanceof Socket) keeper.stdin.unref();
   return {
     path,
+    name: basename(path),
     async [Symbol.asyncDispose]() {
       if (keeper.exitCode === null && keeper.signalCode === null) {
         const exited = once(keeper, "exit");
         keeper.ref();
-        keeper.stdin.end();
+        keeper.stdin?.end();
         await exited;
       }
       // Does nothing unless somebody ended the keeper.
       await rm(path, { recursive: true, force: true });
     },
   };
+}
+
+async function startKeeper(path: string): Promise<ChildProcess> {
+  const keeper = spawn("/bin/sh", ["-c", KEEPER, "keeper", path, basename(path)], {
+    cwd: dirname(path),
+    // A Ctrl-C at the terminal goes to the whole process group, and must not end the keeper.
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  await once(keeper, "spawn");
+  return keeper;
 }
 
 /**
@@ -66,7 +83,9 @@ async function removeOrphans(parent: string): Promise<void> {
       const owner = await readFile(join(path, OWNER_FILE), "utf8").catch(() => "");
       const [host, pid] = owner.split(" ");
       if (host !== hostname() || processExists(Number(pid))) return;
-      await rm(path, { recursive: true, force: true });
+      const keeper = await startKeeper(path);
+      keeper.stdin?.end();
+      await once(keeper, "exit");
     }),
   );
 }

@@ -1,35 +1,32 @@
 import { join } from "node:path";
-import type { CommandOf, Component } from "./components.ts";
 import { startSupervised, type SupervisedProcess } from "./supervised-process.ts";
 
-/** Runs the components of one control plane. Disposing of it ends them at once. */
-export interface ComponentRunner extends AsyncDisposable {
-  /** Starts a component; `name` tells several of one kind apart, in errors and log files. */
-  run(component: Component, flags: readonly string[], name?: string): Promise<SupervisedProcess>;
-  /** The last lines of each component's log, by its name. */
+/** Runs the programs of one control plane or cluster. Disposing of it ends them at once. */
+export interface ProgramRunner extends AsyncDisposable {
+  /** Where the programs work, and log. */
+  readonly folder: string;
+  /** The environment of all of them. */
+  readonly env: NodeJS.ProcessEnv;
+  /** Starts a program under a name that no other has; errors and its log file call it so. */
+  start(name: string, commandLine: readonly string[]): Promise<SupervisedProcess>;
+  /** The last lines of each program's log, by its name. */
   logs(): Promise<Readonly<Record<string, string>>>;
 }
 
-/** Makes a runner whose components work in `folder`, and log there. */
-export function createComponentRunner(
-  folder: string,
-  commandOf: CommandOf,
-  path: string | undefined,
-): ComponentRunner {
+/** @param path The `PATH` that programs are found in. */
+export function createProgramRunner(folder: string, path: string | undefined): ProgramRunner {
   const started: Promise<SupervisedProcess>[] = [];
+  // Nothing of the developer's own cluster, proxy or cloud gets in.
+  const env = { PATH: path, HOME: folder, TMPDIR: folder };
   let disposed = false;
   return {
-    async run(component, flags, name = component) {
+    folder,
+    env,
+    async start(name, command) {
       // A start of several things in parallel may have failed in another of them.
       if (disposed) throw new Error(`Expected ${name} to be started before the end`);
-      const supervised = startSupervised({
-        name,
-        command: [...commandOf(component), ...flags],
-        logFile: join(folder, `${name}.log`),
-        cwd: folder,
-        // Nothing of the developer's own cluster, proxy or cloud gets in.
-        env: { PATH: path, HOME: folder, TMPDIR: folder },
-      });
+      const logFile = join(folder, `${name}.log`);
+      const supervised = startSupervised({ name, command, logFile, cwd: folder, env });
       started.push(supervised);
       return supervised;
     },

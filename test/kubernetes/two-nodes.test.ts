@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { startCluster, type Cluster } from "./cluster.ts";
+import { missingNodeParts } from "./nodes/missing-node-parts.ts";
+import { createReadyPod, toolsPod } from "./running-pod.ts";
+
+const skip = (await missingNodeParts(process.env)) ?? false;
+
+describe("a cluster with two nodes and routed pods", { skip }, () => {
+  let cluster: Cluster;
+  before(async () => {
+    cluster = await startCluster({ nodes: 2, cni: "ptp" });
+  });
+  after(() => cluster[Symbol.asyncDispose]());
+
+  const podOn = async (nodeName: string, name: string): Promise<string> => {
+    const pod = toolsPod(name, { nodeName });
+    const { ip } = await createReadyPod(cluster.admin.core, "default", pod);
+    return ip;
+  };
+  const inPod = (pod: string, ...command: readonly string[]): Promise<string> =>
+    cluster.kubectl("exec", pod, "--", ...command);
+
+  it("routes between pods of both, under their own addresses", async () => {
+    const [a, b] = await Promise.all([podOn("node-0", "a"), podOn("node-1", "b")]);
+    assert.ok(a.startsWith("10.244.0.") && b.startsWith("10.244.1."), `${a} ${b}`);
+    await inPod("b", "sh", "-c", "echo reached >/index.html; httpd -h /");
+    assert.equal(await inPod("a", "wget", "-q", "-O-", `http://${b}`), "reached\n");
+    await cluster.kubectl("expose", "pod", "b", "--port=80");
+    assert.equal(await inPod("a", "wget", "-q", "-O-", "http://b"), "reached\n");
+    const routes = await cluster.nodes[0].run("ip", "route");
+    assert.match(routes, new RegExp(`^${a.replaceAll(".", "\\.")} dev veth`, "m"));
+  });
+
+  it("goes on with one when the other's kubelet and containerd are killed", async () => {
+    const [, second] = cluster.nodes;
+    assert.ok(second);
+    await second.kill();
+    await assert.rejects(second.run("ctr", "--address=/run/containerd/containerd.sock", "version"));
+    // What ran there runs on, and new pods start on the other.
+    assert.equal(await inPod("a", "wget", "-q", "-O-", "http://b"), "reached\n");
+    await podOn("node-0", "after");
+  });
+});
