@@ -24,6 +24,8 @@ import { getCallerIdentity } from "./sts/get-caller-identity.ts";
 export interface AwsOptions {
   /** Port of all services on 127.0.0.1. Default 0: any free one. */
   readonly port?: number | undefined;
+  /** Host names, beside `localhost`, that its certificate is for. */
+  readonly hostNames?: readonly string[] | undefined;
   /** What time it is. Default: the system's clock. */
   readonly clock?: Clock | undefined;
   /** Authorities that stand for the public ones when an issuer's certificate is checked, PEM. */
@@ -119,7 +121,7 @@ export async function startAws(options: AwsOptions = {}): Promise<Aws> {
   ];
 
   await using resources = new AsyncDisposableStack();
-  const authority = await newServingPair();
+  const authority = await newServingPair(options.hostNames ?? []);
   const folder = await mkdtemp(join(tmpdir(), "aws-stand-in-"));
   resources.defer(() => rm(folder, { recursive: true, force: true }));
   const ca = join(folder, "ca.pem");
@@ -151,11 +153,15 @@ export async function startAws(options: AwsOptions = {}): Promise<Aws> {
   };
 }
 
-async function newServingPair() {
+async function newServingPair(hostNames: readonly string[]) {
   // Whatever clock the stand-in is given, the TLS clients go by the system's.
   const nowMs = systemClock.now();
   const validity = { notBeforeMs: nowMs - 3_600_000, notAfterMs: nowMs + CERTIFICATE_LIFE_MS };
   const authority = await createAuthority("AWS stand-in", validity);
-  const pair = await issueServingCertificate(authority, ["localhost", HOST], validity);
+  const pair = await issueServingCertificate(
+    authority,
+    ["localhost", HOST, ...hostNames],
+    validity,
+  );
   return { caPem: authority.cert, pair };
 }

@@ -46,6 +46,11 @@ export interface Cluster extends ControlPlane {
   /** {@link kubectl} with something on its stdin: `kubectlWith(yaml, "apply", "-f", "-")`. */
   kubectlWith(stdin: string, ...args: readonly string[]): Promise<string>;
   readonly publish: Publish;
+  /**
+   * Lets this process reach a TCP server of the cluster by its IP address, a Service's included: resolves
+   * with a port on 127.0.0.1.
+   */
+  forward(address: string, port: number): Promise<number>;
   /** The calls that reached the stand-in of the metadata service, oldest first. */
   metadataCalls(): readonly MetadataCall[];
 }
@@ -98,6 +103,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     }),
     all(nodes.map((node) => node.join({ commandOf, core: admin.core, caPem, kubeconfigOf }))),
   ]);
+  await all(machines.map((machine) => dns.untilReachable(machine)));
 
   const running = stack.move();
   const kubectlWith: Cluster["kubectlWith"] = (stdin, ...args) => {
@@ -113,6 +119,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     kubectl: (...args) => kubectlWith("", ...args),
     kubectlWith,
     publish: createPublisher(cloud, cloudAgent, dns),
+    forward: (address, port) => nodeAgent.forward(address, port),
     metadataCalls,
     logs: async () => ({ ...(await plane.logs()), ...(await programs.logs()) }),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
@@ -158,7 +165,12 @@ async function prepareNodes(
   ]);
   const [first, ...others] = nodes;
   if (first === undefined) throw new Error("Expected at least one node");
-  await all(nodes.flatMap((node) => [...own, ...images].map((image) => node.loadImage(image))));
+  await all(
+    nodes.map(async (node) => {
+      // One by one: at the same time they would wait for each other, and longer.
+      for (const image of [...own, ...images]) await node.loadImage(image);
+    }),
+  );
   return [first, ...others];
 }
 

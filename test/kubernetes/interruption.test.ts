@@ -15,7 +15,7 @@ import { z } from "zod";
 import { missingComponents } from "./components.ts";
 import { cgroupsOf, namespacesOf, processesIn } from "./kernel-traces.ts";
 import { missingNodeParts } from "./nodes/missing-node-parts.ts";
-import { processesWith, remainsOf } from "./remains.ts";
+import { lasting, processesWith, remainsOf } from "./remains.ts";
 import { createReadyPod, toolsPod } from "./running-pod.ts";
 import { createWorkspace } from "./workspace.ts";
 
@@ -99,7 +99,7 @@ async function assertNothingLeft(
   cgroups: readonly string[],
 ): Promise<void> {
   assert.deepEqual(await remainsOf(folder), []);
-  assert.deepEqual(await processesIn(namespaces), []);
+  assert.deepEqual(await lasting(() => processesIn(namespaces)), []);
   assert.deepEqual(cgroups.filter(existsSync), []);
   const mounts = await readFile("/proc/self/mountinfo", "utf8");
   assert.doesNotMatch(mounts, /irsa-kube-|kubelet/);

@@ -6,14 +6,19 @@ import { promisify } from "node:util";
 const POLL_MS = 50;
 const PATIENCE_MS = 20_000;
 
-/**
- * What a run has left: the files in the folder, and the processes that were told its path. A process
- * that was killed may take a moment to go, so this waits until nothing is left, or no longer hopes for it.
- */
+/** What a run has left, after a while: the files in the folder, and the processes that were told its path. */
 export async function remainsOf(folder: string): Promise<readonly string[]> {
+  return lasting(async () => [...(await processesWith(folder)), ...(await filesIn(folder))]);
+}
+
+/**
+ * What of something does not go. A process that was killed may take a moment, so this waits until
+ * nothing is left, or no longer hopes for it.
+ */
+export async function lasting(look: () => Promise<readonly string[]>): Promise<readonly string[]> {
   const startMs = Date.now();
   for (;;) {
-    const remains = [...(await processesWith(folder)), ...(await filesIn(folder))];
+    const remains = await look();
     if (remains.length === 0 || Date.now() - startMs > PATIENCE_MS) return remains;
     await sleep(POLL_MS);
   }

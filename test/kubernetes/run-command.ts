@@ -9,7 +9,7 @@ export type WrapCommand = (commandLine: readonly string[]) => readonly string[];
  * Runs a command line to its end.
  *
  * @returns its stdout.
- * @throws Error with its stderr.
+ * @throws Error with the command line, its stderr and its stdout.
  */
 export async function runCommand(
   [program = "", ...args]: readonly string[],
@@ -17,9 +17,9 @@ export async function runCommand(
 ): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const options = { env, maxBuffer: MAX_OUTPUT_BYTES };
-  const child = execFile(program, args, options, (err, stdout, stderr) => {
+  const child = execFile(program, args, options, (err, stdout) => {
     if (err === null) resolve(stdout);
-    else reject(new Error(`Cannot run ${program}: ${err.message}\n${stderr}`, { cause: err }));
+    else reject(new Error(`${err.message}${stdout}`, { cause: err }));
   });
   // A program that does not read it to the end is no error.
   child.stdin?.on("error", () => {}).end(stdin);

@@ -1,6 +1,5 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { cachePath, type GoProgram } from "../go-build.ts";
 import type { KubeClients } from "../kube-clients.ts";
 import type { ProgramRunner } from "../program-runner.ts";
@@ -12,13 +11,14 @@ import type { Machine } from "./machine.ts";
 
 const VERSION = "1.15.0";
 const PORT = 53;
-const POLL_MS = 20;
+const OWN_NAME = `kube-dns.kube-system.svc.${CLUSTER_DOMAIN}`;
 const LABELS = { "k8s-app": "kube-dns" };
 
-/** Names outside of the cluster that its pods may resolve. */
 export interface ClusterDns {
-  /** Resolves when the DNS server answers the name with the address. */
+  /** Adds a name outside of the cluster, and resolves when pods may resolve it. */
   add(name: string, address: string): Promise<void>;
+  /** Resolves when a node reaches the Service: kube-proxy has its rules in place. */
+  untilReachable(node: Machine): Promise<void>;
 }
 
 /** CoreDNS, as `go install` makes it. */
@@ -67,21 +67,27 @@ export async function startClusterDns(
   await publish(admin, address);
   const commandLine = machine.inNetwork([binary, "-conf", path(".corefile")]);
   const supervised = await programs.start("coredns", commandLine);
-  const answers = async (name: string, expected: string): Promise<boolean> => {
-    const found = await machine.run(BUSYBOX, "nslookup", "-type=a", name, `${address}:${PORT}`);
-    return found.includes(`Address: ${expected}\n`);
-  };
-  await untilReady(supervised, () =>
-    answers(`kube-dns.kube-system.svc.${CLUSTER_DOMAIN}`, DNS_SERVICE_IP),
-  );
+  await untilReady(supervised, () => resolves(machine, address, OWN_NAME, DNS_SERVICE_IP));
   let hosts = "";
   return {
     async add(name, ip) {
       hosts += `${ip} ${name}\n`;
       await writeFile(hostsFile, hosts);
-      while (!(await answers(name, ip).catch(() => false))) await sleep(POLL_MS);
+      await untilReady(supervised, () => resolves(machine, address, name, ip));
     },
+    untilReachable: (node) =>
+      untilReady(supervised, () => resolves(node, DNS_SERVICE_IP, OWN_NAME, DNS_SERVICE_IP)),
   };
+}
+
+async function resolves(
+  asker: Machine,
+  server: string,
+  name: string,
+  address: string,
+): Promise<boolean> {
+  const answer = await asker.run(BUSYBOX, "nslookup", "-type=a", name, `${server}:${PORT}`);
+  return answer.includes(`Address: ${address}\n`);
 }
 
 /** Who the DNS server is to the API server. */

@@ -1,7 +1,6 @@
-import { connect } from "node:net";
-import { pipeline } from "node:stream";
 import { outsideAddress } from "./addresses.ts";
 import type { ClusterDns } from "./cluster-dns.ts";
+import { forwardConnections } from "./forward-connections.ts";
 import type { Machine } from "./machine.ts";
 import type { SocketAgent } from "./socket-agent.ts";
 
@@ -25,11 +24,6 @@ export function createPublisher(cloud: Machine, agent: SocketAgent, dns: Cluster
     const address = addresses.get(hostName) ?? giveAddress(hostName, addresses.size);
     addresses.set(hostName, address);
     const server = await agent.listen(await address, port);
-    server.on("connection", (socket) => {
-      const local = connect({ host: "127.0.0.1", port: localPort });
-      // That one side breaks off is for the other side to see, which pipeline does.
-      pipeline(socket, local, () => {});
-      pipeline(local, socket, () => {});
-    });
+    forwardConnections(server, { host: "127.0.0.1", port: localPort });
   };
 }
