@@ -13,6 +13,8 @@ dpkg-query --show busybox-static >/dev/null 2>&1 || missing="$missing busybox-st
 [ -n "$missing" ] || exit 0
 
 echo "Installing the Debian packages$missing" >&2
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
 # What a package starts on its own would be in the way: the tests have their own containerd.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
@@ -21,7 +23,5 @@ if [ ! -e "$policy" ]; then
   printf '#!/bin/sh\nexit 101\n' >"$policy"
   chmod +x "$policy"
 fi
-export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq
 # shellcheck disable=SC2086 # a list
 apt-get install -qq --no-install-recommends -o DPkg::Lock::Timeout=300 $missing >/dev/null

@@ -141,6 +141,7 @@ describe("a cluster with one node and a bridge", { skip }, () => {
       const { port } = server.address() as AddressInfo;
       await cluster.publish("sts.example.test", 443, port);
       assert.equal(await inPod("nc", "sts.example.test", "443"), "from outside\n");
+      await assert.rejects(cluster.publish("sts.example.test", 443, port), /EADDRINUSE/);
     } finally {
       server.close();
     }

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import { mkdtemp, rmdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { startCluster, type Cluster } from "./cluster.ts";
 import { missingNodeParts } from "./nodes/missing-node-parts.ts";
+import { remainsOf } from "./remains.ts";
 import { createReadyPod, toolsPod } from "./running-pod.ts";
 
 const skip = (await missingNodeParts(process.env)) ?? false;
@@ -40,5 +44,17 @@ describe("a cluster with two nodes and routed pods", { skip }, () => {
     // What ran there runs on, and new pods start on the other.
     assert.equal(await inPod("a", "wget", "-q", "-O-", "http://b"), "reached\n");
     await podOn("node-0", "after");
+  });
+});
+
+describe("a cluster that does not start", { skip }, () => {
+  it("tells why, and leaves nothing", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "irsa-failed-"));
+    const env = { ...process.env, TMPDIR: folder };
+    await assert.rejects(startCluster({ images: ["/no-such-image.tar"], env }), {
+      message: /images import \/no-such-image\.tar\n.*no such file or directory/,
+    });
+    assert.deepEqual(await remainsOf(folder), []);
+    await rmdir(folder);
   });
 });

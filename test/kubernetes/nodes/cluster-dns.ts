@@ -25,7 +25,7 @@ export interface ClusterDns {
 export function coreDnsProgram(env: NodeJS.ProcessEnv): GoProgram {
   return {
     title: `CoreDNS ${VERSION}`,
-    minutes: 2,
+    minutes: 4,
     goMinimum: [1, 26],
     binary: cachePath(`coredns-${VERSION}`, env),
     resultName: "coredns",
