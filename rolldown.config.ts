@@ -1,4 +1,5 @@
 import { defineConfig } from "rolldown";
+import { sbomPlugin } from "./scripts/sbom-plugin.ts";
 
 /**
  * What ships: a folder that runs without the repository around it. A file of its own for what only
@@ -19,6 +20,7 @@ export default defineConfig({
       { test: /\/(@kubernetes\/client-node|@aws-sdk|@smithy)\//, sideEffects: false },
     ],
   },
+  plugins: [sbomPlugin("irsa.cdx.json")],
   output: {
     format: "esm",
     dir: "dist",

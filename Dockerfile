@@ -1,0 +1,35 @@
+# The image of every irsa command: Node, the bundle, and nothing that could run somebody else's command
+# (no shell, no package manager).
+#
+#   npm ci --ignore-scripts && npm run build
+#   docker build --tag localhost/irsa-anywhere .
+#
+# Nothing is run while it is built, and nothing is fetched but the base. So a platform is only an argument
+# (docker buildx build --platform linux/amd64,linux/arm64), and so is the base: `npm run image -- --local-base`
+# and the tests build this very file, without a registry, on a base made of this machine's Node.
+ARG BASE=gcr.io/distroless/nodejs24-debian13:nonroot
+FROM ${BASE}
+
+ARG BASE
+ARG VERSION=0.0.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="irsa-anywhere" \
+      org.opencontainers.image.description="AWS credentials for pods on any Kubernetes cluster, without node roles and without long-lived keys" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${BASE}"
+
+# The one place for the memory settings of Node: the benchmark reads this line and measures with it.
+ENV NODE_OPTIONS="--max-semi-space-size=2"
+# Keeps stack traces out of the answers of express.
+ENV NODE_ENV="production"
+
+WORKDIR /app
+# Readable for the user below, whatever the umask of who built the bundle.
+COPY --chmod=0444 LICENSE dist/*.mjs dist/irsa.cdx.json ./
+
+# As a number, since `runAsNonRoot` cannot be checked against a name; it is `nonroot` of distroless.
+USER 65532:65532
+ENTRYPOINT ["/nodejs/bin/node", "/app/irsa.mjs"]
+CMD ["--help"]
