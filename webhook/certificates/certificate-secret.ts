@@ -22,9 +22,10 @@ type SecretObject = z.infer<typeof SecretObject>;
 export interface StoredCertificates {
   readonly object: SecretObject;
   readonly version: string;
-  /** What it holds, or why that cannot be used. */
+  /** What it holds, or why that cannot be used; a Secret may be made empty, for us to fill. */
   readonly content:
     | { readonly status: "usable"; readonly state: CertificateState }
+    | { readonly status: "empty" }
     | { readonly status: "unusable"; readonly problem: string };
 }
 
@@ -157,8 +158,12 @@ function storedOf(object: KubeObject): StoredCertificates {
     return { object: { metadata: object.metadata }, version, content };
   }
   const secret = parsed.data;
+  const data = secret.data ?? {};
+  if (Object.keys(data).length === 0) {
+    return { object: secret, version, content: { status: "empty" } };
+  }
   try {
-    const state = parseSecretData(secret.data ?? {});
+    const state = parseSecretData(data);
     return { object: secret, version, content: { status: "usable", state } };
   } catch (err) {
     const content = { status: "unusable", problem: reasonOf(err) } as const;

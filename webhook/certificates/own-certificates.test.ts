@@ -21,7 +21,10 @@ const MUTATING = `${ADMISSION}/mutatingwebhookconfigurations/irsa-anywhere`;
 const VALIDATING = `${ADMISSION}/validatingwebhookconfigurations/irsa-anywhere`;
 const SECRETS = "/api/v1/namespaces/eks/secrets";
 const SECRET = `${SECRETS}/webhook-tls`;
+const LEASE = "/apis/coordination.k8s.io/v1/namespaces/eks/leases/webhook-tls";
 const HOUR_MS = 3_600_000;
+/** As pino counts. */
+const WARN = 40;
 const DAY_MS = 24 * HOUR_MS;
 const START_MS = Date.UTC(2026, 0, 1);
 const SETTINGS: CertificateSettings = {
@@ -152,6 +155,22 @@ describe("startOwnCertificates", () => {
     assert.equal(await metric(a, "ca_bundle_repairs_total"), 2);
     const caExpiry = await metric(a, "ca_expiry_timestamp_seconds");
     assert.equal(caExpiry, (START_MS + 30 * DAY_MS) / 1000);
+  });
+
+  it("fills a Secret and a Lease that were made empty for it, without complaint and without creating", async () => {
+    server.put(MUTATING, configuration(undefined));
+    server.put(SECRET, { metadata: { labels: { app: "irsa" } }, type: "Opaque" });
+    server.put(LEASE, { metadata: { labels: { app: "irsa" } } });
+    const a = startReplica("a");
+    await a.own.whenReady;
+    assert.deepEqual(a.served, [storedState().serving]);
+    assert.equal(server.objects.get(SECRET)?.["type"], "Opaque");
+    assert.equal(a.lease.held, true);
+    assert.ok(!server.requests.some(({ method }) => method === "POST"));
+    assert.deepEqual(
+      a.lines.filter(({ level }) => Number(level) >= WARN),
+      [],
+    );
   });
 
   it("touches nothing of a configuration but the bundles", async () => {

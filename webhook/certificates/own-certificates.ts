@@ -129,6 +129,7 @@ class Replica implements OwnCertificates {
       log.error({ secret: this.#secret.id, problem }, "Cannot use the stored certificates");
       return;
     }
+    if (stored.content.status === "empty") return;
     const { state } = stored.content;
     const before = this.#lastGood?.serving.cert;
     this.#lastGood = state;
