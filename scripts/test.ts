@@ -16,7 +16,7 @@ const LEVELS: Readonly<Record<string, readonly string[]>> = {
     "test/bench/*.test.ts",
   ],
   aws: ["test/aws/**/*.test.ts"],
-  kubernetes: ["test/kubernetes/**/*.test.ts"],
+  kubernetes: ["test/kubernetes/**/*.test.ts", "test/helm/**/*.test.ts"],
   e2e: ["test/e2e/**/*.test.ts"],
 };
 
