@@ -11,6 +11,7 @@ import {
 } from "./mutation.ts";
 import { serviceAccountNameOf } from "./pod.ts";
 import type { NamespacePolicy } from "./namespace-policy.ts";
+import { shownRole } from "./quoted.ts";
 import { readBody } from "./request-body.ts";
 import { answerOf, parseRequest, parseReview, type Answered, type ReviewAnswer } from "./review.ts";
 import { MUTATE_PATHS, VALIDATE_PATH, type Tier } from "./tier.ts";
@@ -108,7 +109,7 @@ async function reviewPod(body: string, tier: Tier, deps: AppDeps): Promise<Revie
     pod: metadata?.name || metadata?.generateName,
     serviceAccount: name,
     source: identity?.source,
-    roleArn,
+    roleArn: roleArn === undefined ? undefined : shownRole(roleArn),
     ops: operations.length,
     ...(warnings.length > 0 ? { warnings } : {}),
     ...(denial === undefined ? {} : { denial }),

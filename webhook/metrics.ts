@@ -13,7 +13,8 @@ export type Outcome = "mutated" | "unchanged" | "denied" | "refused";
 export type OutcomeReason = ReviewReason | "unreadable-request" | "internal-error";
 
 /** Configuration beside flags and annotations that others write. */
-export type ConfigSource = "config-map" | "container-credentials";
+export type ConfigSource = (typeof CONFIG_SOURCES)[number];
+const CONFIG_SOURCES = ["config-map", "container-credentials"] as const;
 
 export interface WebhookMetrics extends CertificateMetrics {
   readonly reviews: Pick<Counter<"outcome" | "reason">, "inc"> & {
@@ -45,7 +46,16 @@ const REVIEW_BUCKETS_SECONDS = [
 /** Makes the webhook's instruments; the gauges are set when they are read. */
 export function createMetrics(registry: Registry): WebhookMetrics {
   const registers = [registry];
+  const configErrors = new Counter({
+    name: "irsa_webhook_config_errors_total",
+    help: "Contents of a configuration that could not be used, so that the last good one stayed",
+    labelNames: ["source"],
+    registers,
+  });
+  // From the start, since an increase from nothing is none to Prometheus.
+  for (const source of CONFIG_SOURCES) configErrors.inc({ source }, 0);
   return {
+    configErrors,
     reviews: new Counter({
       name: "irsa_webhook_reviews_total",
       help: "Admission reviews by what became of them and why",
@@ -62,12 +72,6 @@ export function createMetrics(registry: Registry): WebhookMetrics {
       name: "irsa_webhook_service_account_live_reads_total",
       help: "ServiceAccounts read from the API server because the cache had no role for them",
       labelNames: ["result"],
-      registers,
-    }),
-    configErrors: new Counter({
-      name: "irsa_webhook_config_errors_total",
-      help: "Contents of a configuration that could not be used, so that the last good one stayed",
-      labelNames: ["source"],
       registers,
     }),
     validations: new Counter({

@@ -32,13 +32,14 @@ export interface Injection {
   readonly reachesContainer: boolean;
   /** A sentence for each container that cannot be given the identity. */
   readonly conflicts: readonly string[];
-  /** A sentence for each container that has credentials which SDKs use instead. */
+  /** A sentence for each container that has credentials which SDKs use instead, or half of a pair. */
   readonly warnings: readonly string[];
 }
 
 const STS_VARIABLE = "AWS_STS_REGIONAL_ENDPOINTS";
 const CREATED_LISTS = ["containers", "initContainers"] as const;
 const RUNNING_LISTS = ["ephemeralContainers"] as const;
+const WEB_IDENTITY_PAIR = ["AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"] as const;
 const REGION_VARIABLES = ["AWS_DEFAULT_REGION", "AWS_REGION"] as const;
 
 /**
@@ -158,8 +159,23 @@ function additionsTo(container: Container, pod: PodFacts): Additions {
   return {
     env,
     mounts: "directory" in place && place.mount === "missing" ? [pod.mount] : [],
-    warning: isOurs ? winnerWarning(container, identity) : undefined,
+    warning: isOurs
+      ? winnerWarning(container, identity)
+      : halfWarning(container, identity, present),
   };
+}
+
+/** Of web identity: an endpoint of credentials needs no token. `envFrom` may bring the other half. */
+function halfWarning(
+  { name, envFrom }: Container,
+  { method }: Identity,
+  present: ReadonlySet<string | null | undefined>,
+): string | undefined {
+  if (method !== "web-identity" || (envFrom?.length ?? 0) > 0) return undefined;
+  const [missing, ...more] = WEB_IDENTITY_PAIR.filter((variable) => !present.has(variable));
+  if (missing === undefined || more.length > 0) return undefined;
+  const own = WEB_IDENTITY_PAIR.find((variable) => variable !== missing);
+  return `Container ${quoted(name)} sets ${own} without ${missing}: SDKs use it only with both`;
 }
 
 function winnerWarning(container: Container, { method }: Identity): string | undefined {
@@ -217,5 +233,6 @@ function append(
 }
 
 function windowsPathOf(path: string): string {
-  return `C:${path.replaceAll("/", "\\")}`;
+  const windowsPath = path.replaceAll("/", "\\");
+  return /^[A-Za-z]:/.test(windowsPath) ? windowsPath : `C:${windowsPath}`;
 }

@@ -17,6 +17,7 @@ const VolumeMount = z.object({
 const Container = z.object({
   name: text,
   env: z.array(EnvVar).nullish(),
+  envFrom: z.array(anything).nullish(),
   volumeMounts: z.array(VolumeMount).nullish(),
 });
 const EphemeralContainer = Container.extend({ targetContainerName: text });

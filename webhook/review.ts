@@ -4,6 +4,7 @@ import { newEphemeralContainers } from "./ephemeral-containers.ts";
 import type { Mutation, MutationReason } from "./mutation.ts";
 import { patchText } from "./patch-text.ts";
 import { parsePod, type Pod } from "./pod.ts";
+import { shownRole } from "./quoted.ts";
 
 const text = z.string().nullish();
 
@@ -164,7 +165,7 @@ export function parseReview(body: string): ParsedReview {
 export function answerOf({ uid, typeMeta }: PodReview, mutation: Mutation): ReviewAnswer {
   const { reason, roleArn, operations, warnings, denial } = mutation;
   const isMutated = operations.length > 0;
-  const role = roleArn === undefined ? {} : { "role-arn": roleArn };
+  const role = roleArn === undefined ? {} : { "role-arn": shownRole(roleArn) };
   if (denial !== undefined) {
     return deniedAnswer({ uid, typeMeta }, denial, { decision: "denied", reason, ...role });
   }

@@ -75,6 +75,11 @@ export function checkReadable(snapshot: Snapshot, { facts, carrying }: Standing)
   return { id, status: "ok", found };
 }
 
+const CONTAINER_ENDPOINTS = [
+  "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+  "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+] as const;
+
 /** Static keys win over web identity in every AWS SDK; a profile does in some. */
 export function checkOtherCredentials(snapshot: Snapshot, { facts }: Standing): Step {
   const id = "other-credentials";
@@ -83,6 +88,7 @@ export function checkOtherCredentials(snapshot: Snapshot, { facts }: Standing): 
     facts.containers.flatMap(({ name, env }) =>
       env.has(key) && env.get(key) !== "" ? [name] : [],
     );
+  const usesWebIdentity = new Set(having("AWS_WEB_IDENTITY_TOKEN_FILE"));
   const keys = having("AWS_ACCESS_KEY_ID");
   if (keys.length > 0) {
     const found = `AWS_ACCESS_KEY_ID in ${keys.join(", ")}`;
@@ -95,6 +101,14 @@ export function checkOtherCredentials(snapshot: Snapshot, { facts }: Standing): 
     const meaning = "These are not read here: an AWS_ACCESS_KEY_ID in them wins over the role.";
     const next = `kubectl describe ${sources.join(" ")} -n ${snapshot.namespace}`;
     return { id, status: "unknown", found, meaning, next };
+  }
+  const endpoints = CONTAINER_ENDPOINTS.flatMap((key) => {
+    const names = having(key).filter((name) => usesWebIdentity.has(name));
+    return names.length === 0 ? [] : [`${key} in ${names.join(", ")}`];
+  });
+  if (endpoints.length > 0) {
+    const meaning = "The SDK for JavaScript v2 asks a container endpoint before web identity.";
+    return { id, status: "note", found: endpoints.join("; "), meaning };
   }
   const profiles = having("AWS_PROFILE");
   if (profiles.length > 0) {

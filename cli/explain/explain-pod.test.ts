@@ -569,6 +569,13 @@ describe("explainPod", () => {
       /none/,
     ],
     [
+      "an endpoint of container credentials beside web identity",
+      { pod: served(withEnv(env("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/"))) },
+      "other-credentials",
+      "note",
+      /AWS_CONTAINER_CREDENTIALS_FULL_URI in app.*JavaScript v2/s,
+    ],
+    [
       "a profile",
       { pod: served(withEnv(env("AWS_PROFILE", "x"))) },
       "other-credentials",
