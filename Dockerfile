@@ -20,8 +20,13 @@ LABEL org.opencontainers.image.title="irsa-anywhere" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.base.name="${BASE}"
 
-# The one place for the memory settings of Node: the benchmark reads this line and measures with it.
+# The one place for the settings of memory: the benchmark reads these lines and measures with them. A
+# small young generation, and an allocator that gives back what it has freed: a third of the memory
+# under load, for a tenth more time. There is no limit to the heap, which grows with the cluster.
 ENV NODE_OPTIONS="--max-semi-space-size=2"
+ENV MALLOC_ARENA_MAX="1"
+ENV MALLOC_MMAP_THRESHOLD_="131072"
+ENV MALLOC_TRIM_THRESHOLD_="131072"
 # Keeps stack traces out of the answers of express.
 ENV NODE_ENV="production"
 

@@ -17,12 +17,20 @@ const STOP_MS = 15_000;
 
 /**
  * Starts one on a core of its own. Its log, one line a review as by default, goes to /dev/null; its
- * environment is empty, so that nothing of this machine's changes what it does.
+ * environment is `env` alone, so that nothing of this machine's changes what it does.
  */
 export async function startServerProcess(
   name: string,
   args: readonly string[],
-  { folder, core }: { readonly folder: string; readonly core: number | undefined },
+  {
+    folder,
+    core,
+    env = {},
+  }: {
+    readonly folder: string;
+    readonly core: number | undefined;
+    readonly env?: Readonly<Record<string, string>> | undefined;
+  },
 ): Promise<ServerProcess> {
   const node = onCore(core, [process.execPath, ...args]);
   const child: SupervisedProcess = await startSupervised({
@@ -30,7 +38,7 @@ export async function startServerProcess(
     command: ["/bin/sh", "-c", 'exec "$@" >/dev/null', name, ...node],
     logFile: join(folder, `${name}.log`),
     cwd: folder,
-    env: { PATH: process.env["PATH"] },
+    env: { PATH: process.env["PATH"], ...env },
   });
   return {
     ended: child.ended,

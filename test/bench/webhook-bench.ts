@@ -1,10 +1,11 @@
 import { execFile } from "node:child_process";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { prepareStage, type Stage } from "../../cli/demo/stage.ts";
 import { connect } from "../../lib/kube/connection.ts";
+import { imageEnvironmentOf } from "../../scripts/image/image-environment.ts";
 import { startControlPlane } from "../kubernetes/control-plane.ts";
 import { freePort } from "../kubernetes/free-port.ts";
 import {
@@ -121,7 +122,8 @@ async function startWebhook(
   args.push("--port", String(port), "--metrics-port", String(metricsPort), "--in-cluster=false");
   args.push("--tls-cert", stage.certFile, "--tls-key", stage.keyFile);
   const startMs = performance.now();
-  const place = { folder: stage.folder, core: options.cores?.server };
+  const env = imageEnvironmentOf(await readFile(fileOf("../../Dockerfile"), "utf8"));
+  const place = { folder: stage.folder, core: options.cores?.server, env };
   const server = stack.use(await startServerProcess("webhook", args, place));
   let asked = 0;
   const startUp = await observeStartUp({
