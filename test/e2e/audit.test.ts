@@ -10,6 +10,7 @@ import { mutatingWebhookConfiguration } from "../../webhook/webhook-configuratio
 import { createCollectedLog } from "../fakes/collected-log.ts";
 import { missingComponents } from "../kubernetes/components.ts";
 import { startControlPlane, type ControlPlane } from "../kubernetes/control-plane.ts";
+import { untilWithin } from "../fakes/until.ts";
 
 // The webhook is down while pods are created, and comes back: on a real API server, with the real
 // controllers that replace pods and count disruptions. There is no kubelet, so pods never start by
@@ -19,7 +20,7 @@ const ROLE = "arn:aws:iam::111122223333:role/reader";
 const ROLE_KEY = "eks.amazonaws.com/role-arn";
 const NAMESPACE = "team";
 const PODS = `/api/v1/namespaces/${NAMESPACE}/pods`;
-const LIMIT_MS = 60_000;
+const until = untilWithin({ limitMs: 60_000, pauseMs: 100 });
 
 interface Webhook extends AsyncDisposable {
   readonly running: RunningWebhook;
@@ -311,12 +312,4 @@ async function post(path: string, body: object): Promise<KubeAnswer> {
   const answer = await kube.request({ method: "POST", path, body, timeoutMs: 10_000 });
   assert.equal(answer.status, 201, JSON.stringify(answer.body));
   return answer;
-}
-
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const endMs = Date.now() + LIMIT_MS;
-  while (!(await holds())) {
-    if (Date.now() > endMs) assert.fail(`waited in vain until ${what}`);
-    await sleep(100);
-  }
 }

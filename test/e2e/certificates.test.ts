@@ -20,6 +20,7 @@ import { missingComponents } from "../kubernetes/components.ts";
 import { startControlPlane, type ControlPlane } from "../kubernetes/control-plane.ts";
 import { startSupervised, type SupervisedProcess } from "../kubernetes/supervised-process.ts";
 import { createWorkspace } from "../kubernetes/workspace.ts";
+import { untilWithin } from "../fakes/until.ts";
 
 // The webhook makes its own certificates, with the rights of its documentation and no more, and
 // rotates certificate and CA while pods are created in a namespace where a failed call refuses the
@@ -28,7 +29,7 @@ import { createWorkspace } from "../kubernetes/workspace.ts";
 const ROLE = "arn:aws:iam::111122223333:role/reader";
 const ADMISSION = "/apis/admissionregistration.k8s.io/v1";
 const NAME = "pod-identity-webhook";
-const LIMIT_MS = 60_000;
+const until = untilWithin({ limitMs: 60_000, pauseMs: 200 });
 const ROTATIONS = 3;
 /** A certificate lives a minute but is renewed every 3 s; a CA is replaced every 6 s. */
 const LIVES = [
@@ -405,12 +406,4 @@ async function get(path: string): Promise<{ body: unknown }> {
 async function post(path: string, object: object): Promise<void> {
   const answer = await kube.request({ method: "POST", path, body: object, timeoutMs: 10_000 });
   assert.equal(answer.status, 201, JSON.stringify(answer.body));
-}
-
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const limit = performance.now() + LIMIT_MS;
-  while (!(await holds())) {
-    assert.ok(performance.now() < limit, `waited in vain until ${what}`);
-    await sleep(200);
-  }
 }

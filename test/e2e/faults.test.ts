@@ -16,6 +16,7 @@ import { createCollectedLog } from "../fakes/collected-log.ts";
 import { missingComponents } from "../kubernetes/components.ts";
 import { startControlPlane, type ControlPlane } from "../kubernetes/control-plane.ts";
 import { createKubeClients } from "../kubernetes/kube-clients.ts";
+import { untilWithin } from "../fakes/until.ts";
 
 // The webhook loses its API server, in each of the ways in which that happens, while the cluster goes
 // on: two API servers share their data, and the webhook follows the first through a proxy that can be
@@ -30,7 +31,7 @@ const LABEL = "irsa-anywhere.io/injection";
 const ALLOWED_KEY = "irsa-anywhere.io/allowed-roles";
 const FLAGS = ["--etcd-compaction-interval=1s"];
 /** A list-watch tries again at most this late, plus what a busy machine adds. */
-const LIMIT_MS = 90_000;
+const until = untilWithin({ limitMs: 90_000, pauseMs: 100 });
 const TIMEOUT_MS = 30_000;
 /** How long the API server answers 500. */
 const OUTAGE_MS = 30_000;
@@ -454,12 +455,4 @@ async function post(path: string, body: object): Promise<KubeAnswer> {
   const answer = await kube.request({ method: "POST", path, body, timeoutMs: TIMEOUT_MS });
   assert.equal(answer.status, 201, JSON.stringify(answer.body));
   return answer;
-}
-
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + LIMIT_MS;
-  while (!(await holds())) {
-    if (performance.now() > endMs) assert.fail(`waited in vain until ${what}`);
-    await sleep(100);
-  }
 }

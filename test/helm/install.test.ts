@@ -21,6 +21,7 @@ import { allObjects } from "./all-objects.ts";
 import { findHelm, missingHelm, type Helm, type Output } from "./helm-program.ts";
 import { startInstalledIssuer, startInstalledWebhook } from "./installed-programs.ts";
 import { CHART, NAMESPACE, RELEASE } from "./rendered-chart.ts";
+import { untilWithin } from "../fakes/until.ts";
 
 // The chart and the plain manifests on a real API server with its controllers. There are no nodes: the
 // programs run in this process, with the flags of their Deployments and the rights of their
@@ -31,7 +32,7 @@ const ROLE = "arn:aws:iam::111122223333:role/reader";
 const LABEL = "irsa-anywhere.io/injection";
 const TEAM = "team";
 const ISSUER = "https://oidc.example.com/prod";
-const LIMIT_MS = 90_000;
+const until = untilWithin({ limitMs: 90_000, pauseMs: 200 });
 
 const cleanUp = new AsyncDisposableStack();
 let plane: ControlPlane;
@@ -390,12 +391,4 @@ async function post(path: string, body: object): Promise<KubeAnswer> {
   const answer = await kube.request({ method: "POST", path, body, timeoutMs: 20_000 });
   assert.equal(answer.status, 201, JSON.stringify(answer.body));
   return answer;
-}
-
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + LIMIT_MS;
-  while (!(await holds())) {
-    if (performance.now() > endMs) assert.fail(`waited in vain until ${what}`);
-    await sleep(200);
-  }
 }
