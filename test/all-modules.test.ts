@@ -14,6 +14,8 @@ const ENTRIES = new Set([
   "test/bench/main.ts",
   "test/kubernetes/main.ts",
   "test/kubernetes/nodes/socket-agent-main.ts",
+  "scripts/image.ts",
+  "scripts/manifests.ts",
   "scripts/test.ts",
 ]);
 

@@ -11,12 +11,12 @@ describe("startListWatch, when things fail", () => {
       ["403", { kind: "status", status: 403 }, /answered 403/],
       ["429", { kind: "status", status: 429 }, /answered 429/],
       ["no connection", { kind: "close" }, /socket hang up/],
-      ["no answer", { kind: "hang" }, /no answer within 50 ms/],
+      ["no answer", { kind: "hang" }, /no answer within 400 ms/],
       ["a page of a proxy", { kind: "garbage", text: "<html>secret</html>" }, /no list|not JSON/],
     ] as const) {
       it(`tries a ${on} again after ${name}`, async () => {
         await using following = await follow({
-          timeoutMs: name === "no answer" ? 50 : 5000,
+          timeoutMs: name === "no answer" ? 400 : 5000,
           before: (server) => {
             server.fail(on, fault);
             // A kept connection that is closed is tried once more without a word.
