@@ -10,8 +10,8 @@ import {
   type ServiceAccountState,
 } from "./mutation.ts";
 import { serviceAccountNameOf } from "./pod.ts";
-import type { NamespacePolicy } from "./namespace-policy.ts";
-import { shownRole } from "./quoted.ts";
+import type { NamespacePolicy } from "../lib/namespace-policy.ts";
+import { shownRole } from "../lib/quoted.ts";
 import { readBody } from "./request-body.ts";
 import { answerOf, parseRequest, parseReview, type Answered, type ReviewAnswer } from "./review.ts";
 import { MUTATE_PATHS, VALIDATE_PATH, type Tier } from "./tier.ts";

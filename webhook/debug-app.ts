@@ -1,7 +1,7 @@
 import express, { type Express } from "express";
 import { isLoopback } from "../lib/loopback.ts";
 import type { ListWatch } from "../lib/kube/list-watch.ts";
-import type { NamespacePolicy } from "./namespace-policy.ts";
+import type { NamespacePolicy } from "../lib/namespace-policy.ts";
 import type { Annotations } from "./pod.ts";
 
 type Shown<T> = Pick<ListWatch<T>, "entries" | "size" | "synced" | "staleSeconds">;

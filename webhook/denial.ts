@@ -1,6 +1,6 @@
-import { POLICY_KEYS, type NamespacePolicy } from "./namespace-policy.ts";
+import { POLICY_KEYS, type NamespacePolicy } from "../lib/namespace-policy.ts";
 import { serviceAccountNameOf, type Pod } from "./pod.ts";
-import { quoted, shownRole } from "./quoted.ts";
+import { quoted, shownRole } from "../lib/quoted.ts";
 import { INJECTION_LABEL } from "./tier.ts";
 
 /** What a developer reads whose pod is refused: why it is refused at all, and what is wrong. */

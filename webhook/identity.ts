@@ -7,9 +7,9 @@ import {
   type ConfigMapEntry,
   type IdentitySource,
 } from "./identity-source.ts";
-import { POLICY_KEYS } from "./namespace-policy.ts";
+import { POLICY_KEYS } from "../lib/namespace-policy.ts";
 import type { Annotations } from "./pod.ts";
-import { quoted, shownRole } from "./quoted.ts";
+import { quoted, shownRole } from "../lib/quoted.ts";
 import { ROLE_ARN_SHAPE, roleArnProblem } from "./role-arn-problem.ts";
 
 interface TokenClaims {

@@ -3,7 +3,7 @@ import {
   createCertificateMetrics,
   type CertificateMetrics,
 } from "./certificates/certificate-metrics.ts";
-import type { LiveReadResult } from "./live-reads.ts";
+import type { LiveReadResult } from "../lib/kube/live-reads.ts";
 import type { ReviewReason } from "./review.ts";
 import type { Validation } from "./validation.ts";
 

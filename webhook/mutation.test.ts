@@ -8,7 +8,7 @@ import { applyOperations } from "./apply-operations.ts";
 import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "./config.ts";
 import { NO_ASSOCIATION, UNREAD_ENTRY, type Association } from "./identity-source.ts";
 import { mutationOf, type Mutation, type ServiceAccountState } from "./mutation.ts";
-import { parseNamespacePolicy } from "./namespace-policy.ts";
+import { parseNamespacePolicy } from "../lib/namespace-policy.ts";
 import { parsePod, type Annotations } from "./pod.ts";
 import type { Tier } from "./tier.ts";
 

@@ -2,7 +2,7 @@ import { containerSelection } from "./container-selection.ts";
 import { denialOf, notAllowedProblem, unknownProblem } from "./denial.ts";
 import { identityOf, type Identity, type IdentityDefaults } from "./identity.ts";
 import { NO_ASSOCIATION, UNREAD_ENTRY, type Association } from "./identity-source.ts";
-import { allowsRole, type NamespacePolicy } from "./namespace-policy.ts";
+import { allowsRole, type NamespacePolicy } from "../lib/namespace-policy.ts";
 import { injectionOf, type AddOperation, type InjectionSettings } from "./patch.ts";
 import type { Annotations, Container, Pod } from "./pod.ts";
 import type { Tier } from "./tier.ts";

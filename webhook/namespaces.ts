@@ -1,7 +1,11 @@
 import type { KubeObject } from "../lib/kube/kube-object.ts";
 import type { Logger } from "../lib/log.ts";
-import { LiveReads, type LiveReadsDeps } from "./live-reads.ts";
-import { parseNamespacePolicy, POLICY_PREFIX, type NamespacePolicy } from "./namespace-policy.ts";
+import { LiveReads, type LiveReadsDeps } from "../lib/kube/live-reads.ts";
+import {
+  parseNamespacePolicy,
+  POLICY_PREFIX,
+  type NamespacePolicy,
+} from "../lib/namespace-policy.ts";
 
 /** All that is kept of a namespace. */
 export type KnownNamespace = NamespacePolicy;

@@ -8,7 +8,7 @@ import {
 } from "./extra-variables.ts";
 import { isWindows } from "./operating-system.ts";
 import type { Container, Pod, PodSpec, Volume } from "./pod.ts";
-import { quoted } from "./quoted.ts";
+import { quoted } from "../lib/quoted.ts";
 import { deliveryOf, type DeliverySettings, type TokenDelivery } from "./token-delivery.ts";
 import { tokenPlaceIn } from "./token-place.ts";
 import { winningVariablesOf } from "./winning-credentials.ts";

@@ -4,7 +4,7 @@ import { newEphemeralContainers } from "./ephemeral-containers.ts";
 import type { Mutation, MutationReason } from "./mutation.ts";
 import { patchText } from "./patch-text.ts";
 import { parsePod, type Pod } from "./pod.ts";
-import { shownRole } from "./quoted.ts";
+import { shownRole } from "../lib/quoted.ts";
 
 const text = z.string().nullish();
 

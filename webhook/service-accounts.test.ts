@@ -4,7 +4,7 @@ import { createCollectedLog } from "../test/fakes/collected-log.ts";
 import { startListServer, type ListServer } from "../test/fakes/list-server.ts";
 import { until } from "../test/fakes/until.ts";
 import { connect } from "../lib/kube/connection.ts";
-import type { LiveReadResult } from "./live-reads.ts";
+import type { LiveReadResult } from "../lib/kube/live-reads.ts";
 import {
   serviceAccountKeeper,
   ServiceAccounts,

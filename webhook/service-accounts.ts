@@ -2,7 +2,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { KubeObject } from "../lib/kube/kube-object.ts";
 import type { Logger } from "../lib/log.ts";
 import { annotatedAtMs } from "./annotation-time.ts";
-import { LiveReads, type LiveReadsDeps } from "./live-reads.ts";
+import { LiveReads, type LiveReadsDeps } from "../lib/kube/live-reads.ts";
 import type { ServiceAccountState } from "./mutation.ts";
 import type { Annotations } from "./pod.ts";
 import { RecentKeys } from "./recent-keys.ts";

@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import type { Container, Volume, VolumeMount } from "./pod.ts";
-import { quoted } from "./quoted.ts";
+import { quoted } from "../lib/quoted.ts";
 import type { TokenDelivery } from "./token-delivery.ts";
 
 /** Where a container finds the token, or what is in the way. */

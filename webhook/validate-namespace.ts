@@ -5,10 +5,10 @@ import {
   parseNamespacePolicy,
   POLICY_KEYS,
   POLICY_PREFIX,
-} from "./namespace-policy.ts";
+} from "../lib/namespace-policy.ts";
 import { nearestName } from "./nearest-name.ts";
 import type { Annotations } from "./pod.ts";
-import { quoted } from "./quoted.ts";
+import { quoted } from "../lib/quoted.ts";
 import { roleArnProblem } from "./role-arn-problem.ts";
 import { INJECTION_DISABLED, INJECTION_LABEL, tierOf } from "./tier.ts";
 import {

@@ -11,10 +11,10 @@ import {
   POLICY_KEYS,
   POLICY_PREFIX,
   type NamespacePolicy,
-} from "./namespace-policy.ts";
+} from "../lib/namespace-policy.ts";
 import { nearestName } from "./nearest-name.ts";
 import type { Annotations } from "./pod.ts";
-import { quoted } from "./quoted.ts";
+import { quoted } from "../lib/quoted.ts";
 import { roleArnProblem } from "./role-arn-problem.ts";
 import { INJECTION_LABEL } from "./tier.ts";
 

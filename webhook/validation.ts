@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { NamespacePolicy } from "./namespace-policy.ts";
+import type { NamespacePolicy } from "../lib/namespace-policy.ts";
 import { allowed, deniedAnswer, type ReviewAnswer, type ReviewRequest } from "./review.ts";
 import { validateNamespace } from "./validate-namespace.ts";
 import {

@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { defineConfig } from "../lib/config.ts";
 import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "./config.ts";
 import { mutationOf } from "./mutation.ts";
-import { parseNamespacePolicy } from "./namespace-policy.ts";
+import { parseNamespacePolicy } from "../lib/namespace-policy.ts";
 import { parsePod } from "./pod.ts";
 import { validateNamespace } from "./validate-namespace.ts";
 import { validateServiceAccount } from "./validate-service-account.ts";

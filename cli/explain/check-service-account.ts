@@ -1,5 +1,5 @@
 import { parseRoleArn } from "../../lib/arn.ts";
-import { allowsRole, parseNamespacePolicy } from "../../webhook/namespace-policy.ts";
+import { allowsRole, parseNamespacePolicy } from "../../lib/namespace-policy.ts";
 import { validateServiceAccount } from "../../webhook/validate-service-account.ts";
 import { sentence } from "./sentence.ts";
 import type { Snapshot } from "./snapshot.ts";

@@ -7,7 +7,7 @@ import {
   type MutationSettings,
   type ServiceAccountState,
 } from "../../webhook/mutation.ts";
-import { parseNamespacePolicy } from "../../webhook/namespace-policy.ts";
+import { parseNamespacePolicy } from "../../lib/namespace-policy.ts";
 import { parsePod, serviceAccountNameOf, type Container, type Pod } from "../../webhook/pod.ts";
 import { AWS_SKIP_LABEL, INJECTION_LABEL, tierOf, type Tier } from "../../webhook/tier.ts";
 import { podFactsOf, type ContainerFacts, type PodFacts } from "./pod-facts.ts";

@@ -1,4 +1,4 @@
-import { quoted } from "../quoted.ts";
+import { quoted } from "../../lib/quoted.ts";
 import { mutationOf } from "../mutation.ts";
 import type { Pod } from "../pod.ts";
 import {

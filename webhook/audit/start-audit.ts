@@ -8,7 +8,7 @@ import type { Transport } from "../../lib/kube/transport.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { Association } from "../identity-source.ts";
 import type { MutationSettings } from "../mutation.ts";
-import { parseNamespacePolicy, type NamespacePolicy } from "../namespace-policy.ts";
+import { parseNamespacePolicy, type NamespacePolicy } from "../../lib/namespace-policy.ts";
 import type { KnownServiceAccount } from "../service-accounts.ts";
 import type { AuditMetrics } from "./audit-metrics.ts";
 import { Auditor } from "./auditor.ts";

@@ -1,8 +1,8 @@
-import { AppError } from "../lib/errors.ts";
-import { FreshFlight } from "../lib/fresh-flight.ts";
-import type { KubeConnection } from "../lib/kube/connection.ts";
-import { KubeObject } from "../lib/kube/kube-object.ts";
-import { metadataOnly } from "../lib/kube/metadata-only.ts";
+import { AppError } from "../errors.ts";
+import { FreshFlight } from "../fresh-flight.ts";
+import type { KubeConnection } from "./connection.ts";
+import { KubeObject } from "./kube-object.ts";
+import { metadataOnly } from "./metadata-only.ts";
 
 /** What became of a live read. */
 export type LiveReadResult = "found" | "not-found" | "failed";

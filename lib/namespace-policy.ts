@@ -1,7 +1,6 @@
 import { z } from "zod";
-import { MAX_ROLE_ARN_LENGTH } from "../lib/arn.ts";
-import { matchesGlob } from "../lib/glob.ts";
-import type { Annotations } from "./pod.ts";
+import { MAX_ROLE_ARN_LENGTH } from "./arn.ts";
+import { matchesGlob } from "./glob.ts";
 import { quoted } from "./quoted.ts";
 
 /** What a namespace says about the identities of its pods; see {@link parseNamespacePolicy}. */
@@ -38,7 +37,9 @@ const EXAMPLE = '["arn:aws:iam::111122223333:role/team/*"]';
  *
  * @returns the policy, and a sentence for each annotation that cannot be used as it was written.
  */
-export function parseNamespacePolicy(annotations: Annotations): {
+export function parseNamespacePolicy(
+  annotations: Readonly<Record<string, string | null | undefined>>,
+): {
   readonly policy: NamespacePolicy;
   readonly problems: readonly string[];
 } {

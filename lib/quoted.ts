@@ -1,4 +1,4 @@
-import { parseRoleArn } from "../lib/arn.ts";
+import { parseRoleArn } from "./arn.ts";
 
 /** Kubernetes wants a warning of about 120 characters, so a long value is cut. */
 const MAX_LENGTH = 64;
