@@ -1,0 +1,192 @@
+import type { Clock } from "../../lib/clock.ts";
+import { reasonOf } from "../../lib/errors.ts";
+import { orAbort } from "../../lib/kube/deadline.ts";
+import { isLoopback, normaliseAddress } from "./address.ts";
+import type { Attestor } from "./attestor.ts";
+import type { CallerConnection, CallerDecision, HttpTokens, IdentifyCaller } from "./caller.ts";
+import type { KnownPod } from "./known-pod.ts";
+import type { LivePods } from "./live-pods.ts";
+import type { NodePods } from "./node-pods.ts";
+import { Proofs } from "./proofs.ts";
+import type { Flow } from "./socket-table.ts";
+
+export interface IdentifyCallerDeps {
+  readonly pods: Pick<NodePods, "synced" | "at" | "whenChanged">;
+  readonly livePods: Pick<LivePods, "at">;
+  /** The kernel's word, where it can be asked; a live read takes its place where it cannot. */
+  readonly attestor?: Attestor | undefined;
+  /** What pods connect to, before any DNAT rule: `169.254.169.254` and port 80. */
+  readonly endpoints: readonly { readonly address: string; readonly port: number }[];
+  /** Longest wait for a pod that is about to appear, and for all that is asked meanwhile. */
+  readonly waitMs: number;
+  /** What the namespace says; asked for pods that say nothing themselves. */
+  readonly httpTokensOf: (namespace: string) => Promise<HttpTokens | undefined>;
+  readonly clock: Clock;
+  /** A connection that showed the address of a pod and was not the pod's. */
+  readonly onForeign?: ((pod: KnownPod, address: string) => void) | undefined;
+}
+
+/** How long what was proven of a connection is taken for true. */
+const MAX_PROOF_AGE_MS = 1000;
+
+/** The pods of the node are read live for an address that nobody has at most this often. */
+const LOOK_UP_EVERY_MS = 5000;
+
+const UNKNOWN: CallerDecision = Object.freeze({ status: "unknown" });
+const NOT_LISTED: CallerDecision = Object.freeze({
+  status: "unavailable",
+  reason: "the pods of this node are not listed yet",
+});
+
+/**
+ * Makes the function that says which pod a request comes from.
+ *
+ * The watch alone is never enough: it may be behind when an address goes from one pod to another. So
+ * each connection is proven once, by the kernel (which pod's network namespace has the other end?) or,
+ * where it cannot be asked, by a live read that begins after the request came. What cannot be proven
+ * gets no answer. A pod that is not known yet is waited for, until its event comes or the time is up.
+ */
+export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
+  const { pods, clock } = deps;
+  const proofs = new Proofs(MAX_PROOF_AGE_MS);
+  let lookedUpMs = Number.NEGATIVE_INFINITY;
+
+  return async (remoteAddress, connection) => {
+    const address = normaliseAddress(remoteAddress);
+    if (address === undefined || isLoopback(address)) return UNKNOWN;
+    const [pod, ...others] = pods.at(address);
+    const isProven = pod !== undefined && proofs.has(connection, pod.uid, clock.now());
+    if (isProven && others.length === 0) return known(pod, address);
+
+    using wait = startWait(clock, deps.waitMs);
+    for (;;) {
+      // Before the look, so that no change between the two is missed.
+      const changed = pods.whenChanged(address, wait.signal);
+      const decision = await judge(address, connection, wait.signal);
+      if (decision.status === "known") return decision;
+      await changed;
+      if (wait.signal.aborted) return decision;
+    }
+  };
+
+  async function judge(
+    address: string,
+    connection: CallerConnection,
+    signal: AbortSignal,
+  ): Promise<CallerDecision> {
+    if (!pods.synced) return NOT_LISTED;
+    const [pod, ...others] = pods.at(address);
+    if (others.length > 0) return ambiguous(pods.at(address));
+    if (pod !== undefined) {
+      const decision = await prove(pod, { address, connection, signal });
+      if (decision.status !== "unknown") return decision;
+    }
+    const nowMs = clock.now();
+    // Also when the clock was set back.
+    if (Math.abs(nowMs - lookedUpMs) < LOOK_UP_EVERY_MS) return UNKNOWN;
+    lookedUpMs = nowMs;
+    const live = await readLive({ address, signal });
+    if (!Array.isArray(live)) return UNKNOWN;
+    return attestedOf(live, { address, connection, signal });
+  }
+
+  /** Unknown when the pod is not at the other end. */
+  async function prove(pod: KnownPod, question: Question): Promise<CallerDecision> {
+    const { address, connection } = question;
+    const attestation = await deps.attestor?.attest(pod.uid, flowOf(address, connection));
+    if (attestation === "foreign") {
+      deps.onForeign?.(pod, address);
+      return UNKNOWN;
+    }
+    if (attestation === "owned") {
+      // It may have gone while the kernel was asked.
+      const isStill = pods.at(address).length === 1 && pods.at(address)[0]?.uid === pod.uid;
+      return isStill ? proven(pod, question) : UNKNOWN;
+    }
+    const isPrimary = normaliseAddress(pod.podIp) === address;
+    const live = await readLive({ ...question, podIp: isPrimary ? pod.podIp : undefined });
+    if (!Array.isArray(live)) return live;
+    const [found, ...others] = live;
+    if (found === undefined) return UNKNOWN;
+    if (others.length > 0) return ambiguous(live);
+    return found.uid === pod.uid ? proven(found, question) : attestedOf(live, question);
+  }
+
+  /** The one pod of a live read, unless the kernel knows better. */
+  async function attestedOf(
+    live: readonly KnownPod[],
+    question: Question,
+  ): Promise<CallerDecision> {
+    const [pod, ...others] = live;
+    if (pod === undefined) return UNKNOWN;
+    if (others.length > 0) return ambiguous(live);
+    const flow = flowOf(question.address, question.connection);
+    if ((await deps.attestor?.attest(pod.uid, flow)) === "foreign") {
+      deps.onForeign?.(pod, question.address);
+      return UNKNOWN;
+    }
+    return proven(pod, question);
+  }
+
+  async function readLive({
+    address,
+    podIp,
+    signal,
+  }: Pick<Question, "address" | "signal"> & { readonly podIp?: string | undefined }): Promise<
+    KnownPod[] | CallerDecision
+  > {
+    try {
+      return [...(await orAbort(deps.livePods.at(address, podIp), signal))];
+    } catch (err) {
+      const reason = signal.aborted ? "the API server did not answer in time" : reasonOf(err);
+      return { status: "unavailable", reason };
+    }
+  }
+
+  function proven(pod: KnownPod, { address, connection }: Question): Promise<CallerDecision> {
+    proofs.add(connection, pod.uid, clock.now());
+    return known(pod, address);
+  }
+
+  async function known(pod: KnownPod, address: string): Promise<CallerDecision> {
+    const httpTokens = pod.httpTokens ?? (await deps.httpTokensOf(pod.namespace));
+    const { uid: podUid, name: podName, namespace, serviceAccount, annotations } = pod;
+    const caller = { podUid, podName, namespace, serviceAccount, address };
+    return {
+      status: "known",
+      caller: { ...caller, podAnnotations: annotations, httpTokens },
+    };
+  }
+
+  function flowOf(address: string, connection: CallerConnection): Flow {
+    const { remotePort, localAddress, localPort } = connection;
+    const here = normaliseAddress(localAddress);
+    return {
+      localAddress: address,
+      localPort: remotePort,
+      remotes: [
+        ...deps.endpoints,
+        ...(here === undefined ? [] : [{ address: here, port: localPort }]),
+      ],
+    };
+  }
+}
+
+interface Question {
+  readonly address: string;
+  readonly connection: CallerConnection;
+  readonly signal: AbortSignal;
+}
+
+function ambiguous(pods: readonly KnownPod[]): CallerDecision {
+  const podNames = pods.map(({ namespace, name }) => `${namespace}/${name}`).toSorted();
+  return { status: "ambiguous", podNames };
+}
+
+/** A signal that aborts when the time is up, and at the end of its use. */
+function startWait(clock: Clock, waitMs: number): Disposable & { readonly signal: AbortSignal } {
+  const controller = new AbortController();
+  const end = (): void => controller.abort(new Error("the time is up"));
+  void clock.sleep(waitMs, controller.signal).then(end);
+  return { signal: controller.signal, [Symbol.dispose]: end };
+}
