@@ -42,6 +42,18 @@ describe("defineConfig", () => {
     });
   }
 
+  it("takes --no-flag for a switch that may be negated, and for no other", () => {
+    const negatable = defineConfig({
+      remove: toggle("remove", true, "Removes", { negatable: true }),
+    });
+    assert.equal(negatable.parse([], {}).remove, true);
+    assert.equal(negatable.parse(["--no-remove"], {}).remove, false);
+    assert.equal(negatable.parse(["--no-remove"], { IRSA_REMOVE: "true" }).remove, false);
+    assert.equal(negatable.parse(["--no-remove", "--remove"], {}).remove, true);
+    assert.doesNotMatch(negatable.addTo(new Command()).helpInformation(), /--no-remove/);
+    assert.throws(() => reader.parse(["--no-watch"], {}), { code: "CONFIG_INVALID" });
+  });
+
   it("collects a flag given several times", () => {
     const { servers } = reader.parse(["--server", "https://a", "--server=https://b"], {});
     assert.deepEqual(servers, ["https://a", "https://b"]);

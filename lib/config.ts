@@ -13,6 +13,8 @@ export interface Setting<T> {
   readonly defaultText: string | undefined;
   /** Turns the text (a list of texts for a list) into the value. */
   readonly schema: z.ZodType<T>;
+  /** Whether `--no-flag` is taken for `--flag=false`, as programs do that this one replaces. */
+  readonly negatable?: boolean | undefined;
 }
 
 export type Settings = Readonly<Record<string, Setting<unknown>>>;
@@ -34,12 +36,18 @@ export function value<T>(flag: string, schema: z.ZodType<T>, description: string
 }
 
 /** A switch: `--flag`, `--flag=true`, `--flag=false`, with Go's spellings of a boolean. */
-export function toggle(flag: string, fallback: boolean, description: string): Setting<boolean> {
+export function toggle(
+  flag: string,
+  fallback: boolean,
+  description: string,
+  { negatable = false }: Pick<Setting<boolean>, "negatable"> = {},
+): Setting<boolean> {
   const schema = z.preprocess(
     (text) => (text === undefined ? fallback : parseBoolean(text)),
     z.boolean({ error: "expected true or false" }),
   );
-  return { flag, description, kind: "boolean", defaultText: String(fallback), schema };
+  const defaultText = String(fallback);
+  return { flag, description, kind: "boolean", defaultText, schema, negatable };
 }
 
 /** A setting that may be given several times; commas separate values in its environment variable. */
@@ -61,7 +69,8 @@ export function list(
  * Flags of a program that this one replaces, which are accepted and do nothing. The value is the
  * list of those that were given, for one warning; their environment is not read.
  *
- * @param flags Each as commander writes it: `-v, --v <level>`, `--logtostderr [value]`.
+ * @param flags Each as commander writes it: `-v, --v <level>`, `--logtostderr [value]`; one that ends in
+ *   `[boolean]` is also taken as `--no-flag`.
  */
 export function ignored(flags: readonly string[]): Setting<readonly string[]> {
   return {
@@ -150,7 +159,8 @@ export function envNameOf(flag: string): string {
   return `IRSA_${flag.replaceAll("-", "_").toUpperCase()}`;
 }
 
-function optionsOf({ flag, description, kind, defaultText }: Setting<unknown>): readonly Option[] {
+function optionsOf(setting: Setting<unknown>): readonly Option[] {
+  const { flag, description, kind, defaultText, negatable = false } = setting;
   if (kind === "ignored") return ignoredOptions(flag);
   const argument = { value: "<value>", boolean: "[boolean]", list: "<value...>" }[kind];
   const facts = [
@@ -167,11 +177,18 @@ function optionsOf({ flag, description, kind, defaultText }: Setting<unknown>): 
       text,
     ]);
   }
-  return [option];
+  return negatable ? [option, negationOf(option)] : [option];
 }
 
 function ignoredOptions(flags: string): readonly Option[] {
-  return flags.split(" | ").map((syntax) => new Option(syntax).hideHelp());
+  return flags.split(" | ").flatMap((syntax) => {
+    const option = new Option(syntax).hideHelp();
+    return syntax.endsWith("[boolean]") ? [option, negationOf(option)] : [option];
+  });
+}
+
+function negationOf(option: Option): Option {
+  return new Option(`--no-${option.name()}`).hideHelp();
 }
 
 function validate<S extends Settings>(settings: S, flags: FlagValues, env: Env): ConfigOf<S> {
@@ -197,7 +214,9 @@ function given(
   env: Env,
 ): { text: unknown; source: string } {
   if (kind === "ignored") {
-    const used = ignoredOptions(flag).filter((o) => flags[o.attributeName()] !== undefined);
+    const used = ignoredOptions(flag).filter(
+      (option) => !option.negate && flags[option.attributeName()] !== undefined,
+    );
     return { text: used.map(({ long }) => long ?? ""), source: "" };
   }
   const byFlag = flags[new Option(`--${flag}`).attributeName()];

@@ -72,6 +72,30 @@ describe("connect", () => {
     assert.equal(authorization, undefined);
   });
 
+  it("goes to an API URL with a token when one is given", async () => {
+    let authorization: string | undefined;
+    await using server = await listen(
+      (req, res) => {
+        ({ authorization } = req.headers);
+        res.end("ok");
+      },
+      { port: 0, host: "127.0.0.1", drainMs: 100 },
+    );
+    const kubeApi = `http://127.0.0.1:${server.port}`;
+    const connection = connect({ kubeApi, kubeToken: "s3cret" });
+    assert.equal((await connection.request({ path: "/", timeoutMs: 5000 })).status, 200);
+    assert.equal(authorization, "Bearer s3cret");
+  });
+
+  it("takes the certificate of an API URL unseen only when that is asked for", async () => {
+    await using server = await serve((_req, res) => res.end("ok"));
+    const ask = { path: "/", timeoutMs: 5000 };
+    const blind = connect({ kubeApi: url(server), insecureKubeApi: true });
+    assert.equal((await blind.request(ask)).body, "ok");
+    const seeing = connect({ kubeApi: url(server) });
+    await assert.rejects(seeing.request(ask), { code: "KUBERNETES_UNAVAILABLE" });
+  });
+
   for (const [name, text, message] of [
     ["no YAML", "{", /it is not a kubeconfig/],
     ["an empty file", "", /it is not a kubeconfig/],

@@ -14,6 +14,10 @@ export interface ConnectOptions {
   readonly kubeconfig?: string | undefined;
   /** URL of the API server; replaces the one of the kubeconfig, without one there are no credentials. */
   readonly kubeApi?: string | undefined;
+  /** Bearer token for `kubeApi` without a kubeconfig. */
+  readonly kubeToken?: string | undefined;
+  /** Whether the certificate of `kubeApi` is taken unseen, without a kubeconfig. */
+  readonly insecureKubeApi?: boolean | undefined;
   /** Folder that stands for `/` when looking for a pod's own ServiceAccount files. */
   readonly inClusterRoot?: string | undefined;
 }
@@ -51,15 +55,23 @@ export function connect(options: ConnectOptions): KubeConnection {
   return { config, ...transport };
 }
 
-function load({ kubeconfig = "", kubeApi = "", inClusterRoot = "" }: ConnectOptions): KubeConfig {
+function load({
+  kubeconfig = "",
+  kubeApi = "",
+  kubeToken = "",
+  insecureKubeApi = false,
+  inClusterRoot = "",
+}: ConnectOptions): KubeConfig {
   if (kubeconfig !== "") {
     const config = fromFile(kubeconfig);
     return kubeApi === "" ? config : withServer(config, { url: apiUrl(kubeApi) });
   }
   const config = new KubeConfig();
   if (kubeApi !== "") {
-    const cluster = { name: "kube-api", server: apiUrl(kubeApi), skipTLSVerify: isPlain(kubeApi) };
-    config.loadFromClusterAndUser(cluster, { name: "anonymous" });
+    const skipTLSVerify = insecureKubeApi || isPlain(kubeApi);
+    const cluster = { name: "kube-api", server: apiUrl(kubeApi), skipTLSVerify };
+    const user = kubeToken === "" ? { name: "anonymous" } : { name: "bearer", token: kubeToken };
+    config.loadFromClusterAndUser(cluster, user);
     return config;
   }
   config.loadFromCluster(inClusterRoot);

@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { AppError } from "../../lib/errors.ts";
+import { createCollectedLog } from "../../test/fakes/collected-log.ts";
+import { createMovedClock } from "../../test/fakes/moved-clock.ts";
+import { CachedReads } from "./cached-reads.ts";
+
+const PATH = ["namespaces", "team"];
+
+/** A cache in front of one object that changes. */
+function start() {
+  const clock = createMovedClock();
+  const { log, lines } = createCollectedLog();
+  const server: { value: string | undefined; isAway: boolean; reads: number } = {
+    value: "first",
+    isAway: false,
+    reads: 0,
+  };
+  const reads = {
+    read: async (): Promise<string | undefined> => {
+      server.reads += 1;
+      if (server.isAway) throw new AppError("KUBERNETES_UNAVAILABLE", 503, "Cannot reach it");
+      return server.value;
+    },
+  };
+  const cache = new CachedReads({ reads, maxAgeMs: 10_000, clock, log });
+  return { clock, server, lines, get: () => cache.get(PATH) };
+}
+
+describe("CachedReads", () => {
+  it("reads once, and anew when the answer is too old", async () => {
+    const { clock, server, get } = start();
+    assert.deepEqual([await get(), await get()], ["first", "first"]);
+    assert.equal(server.reads, 1);
+    server.value = "second";
+    clock.advance(9999);
+    assert.equal(await get(), "first");
+    clock.advance(1);
+    assert.equal(await get(), "second");
+    assert.equal(server.reads, 2);
+  });
+
+  it("remembers for as long that there is none", async () => {
+    const { clock, server, get } = start();
+    server.value = undefined;
+    assert.deepEqual([await get(), await get()], [undefined, undefined]);
+    assert.equal(server.reads, 1);
+    server.value = "first";
+    clock.advance(10_000);
+    assert.equal(await get(), "first");
+  });
+
+  it("keeps what it knows while the API server is away, asks it once a second, and tells so", async () => {
+    const { clock, server, lines, get } = start();
+    await get();
+    server.isAway = true;
+    clock.advance(3_600_000);
+    assert.equal(await get(), "first");
+    clock.advance(999);
+    assert.equal(await get(), "first");
+    assert.equal(server.reads, 2);
+    clock.advance(1);
+    assert.equal(await get(), "first");
+    assert.equal(server.reads, 3);
+    assert.equal(lines[0]?.["msg"], "Using what is known of an object");
+    server.isAway = false;
+    server.value = "second";
+    clock.advance(1000);
+    assert.equal(await get(), "second");
+  });
+
+  it("says that nobody knows what was never read, and asks again", async () => {
+    const { server, get } = start();
+    server.isAway = true;
+    await assert.rejects(get(), { code: "KUBERNETES_UNAVAILABLE" });
+    server.isAway = false;
+    assert.equal(await get(), "first");
+  });
+
+  it("reads anew when the clock was set back", async () => {
+    const { clock, server, get } = start();
+    await get();
+    server.value = "second";
+    clock.advance(-3_600_000);
+    assert.equal(await get(), "second");
+  });
+});

@@ -1,0 +1,80 @@
+import { LRUCache } from "lru-cache";
+import type { Clock } from "../../lib/clock.ts";
+import { reasonOf } from "../../lib/errors.ts";
+import type { LiveReads } from "../../lib/kube/live-reads.ts";
+import type { Logger } from "../../lib/log.ts";
+
+export interface CachedReadsDeps<T> {
+  readonly reads: Pick<LiveReads<T>, "read">;
+  /** How old an answer may be, in milliseconds, when the API server can be asked. */
+  readonly maxAgeMs: number;
+  readonly clock: Pick<Clock, "now">;
+  readonly log: Pick<Logger, "warn">;
+}
+
+interface Reading<T> {
+  readonly value: T | undefined;
+  /** When it began. */
+  readonly atMs: number;
+  /** When the API server last did not answer since. */
+  readonly failedMs?: number | undefined;
+}
+
+/** A node has some hundred pods. */
+const MAX_OBJECTS = 2000;
+
+/** An API server that did not answer is not asked again about the same object for this long. */
+const RETRY_MS = 1000;
+
+/**
+ * Objects that are read when they are needed, and anew once they are older than a few seconds: a node
+ * needs a few of the many that a cluster has, and asks for them seldom. While the API server does not
+ * answer, what it last said stays true.
+ */
+export class CachedReads<T> {
+  readonly #deps: CachedReadsDeps<T>;
+  readonly #known = new LRUCache<string, Reading<T>>({ max: MAX_OBJECTS });
+
+  constructor(deps: CachedReadsDeps<T>) {
+    this.#deps = deps;
+  }
+
+  /**
+   * @param path As `LiveReads` takes it.
+   * @returns undefined when there is no such object.
+   * @throws AppError KUBERNETES_REFUSED, KUBERNETES_UNAVAILABLE when nothing was ever known of it.
+   */
+  async get(path: readonly string[]): Promise<T | undefined> {
+    const { reads, clock, log } = this.#deps;
+    const key = path.join("/");
+    const known = this.#known.get(key);
+    const nowMs = clock.now();
+    if (known !== undefined && this.#isUsable(known, nowMs)) return known.value;
+    try {
+      const value = await reads.read(path);
+      this.#set(key, { value, atMs: nowMs });
+      return value;
+    } catch (err) {
+      if (known === undefined) throw err;
+      this.#set(key, { ...known, failedMs: nowMs });
+      log.warn({ object: key, reason: reasonOf(err) }, "Using what is known of an object");
+      return known.value;
+    }
+  }
+
+  #isUsable({ atMs, failedMs }: Reading<T>, nowMs: number): boolean {
+    // A clock that was set back makes nothing younger.
+    const isWithin = (sinceMs: number, ms: number): boolean =>
+      nowMs >= sinceMs && nowMs - sinceMs < ms;
+    return (
+      isWithin(atMs, this.#deps.maxAgeMs) ||
+      (failedMs !== undefined && isWithin(failedMs, RETRY_MS))
+    );
+  }
+
+  /** Unless a reading that began later has come before. */
+  #set(key: string, reading: Reading<T>): void {
+    const known = this.#known.get(key);
+    if (known === undefined || known.atMs <= reading.atMs) this.#known.set(key, reading);
+  }
+}

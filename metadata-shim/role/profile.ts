@@ -1,0 +1,24 @@
+/**
+ * Whose behaviour pods meet.
+ *
+ * - `strict`: ours. The role comes from the ServiceAccount, and pods need session tokens.
+ * - `kube2iam`, `kiam`: what these programs do, without their holes: pod annotations are read too.
+ */
+export const PROFILES = ["strict", "kube2iam", "kiam"] as const;
+export type Profile = (typeof PROFILES)[number];
+
+/** Where profiles differ beyond the role and the texts. */
+export interface ProfileTraits {
+  /** Longest wait for a pod that is about to appear; SDKs want an answer within 500 ms. */
+  readonly waitMs: number;
+  /** Whether reads need a session token where no annotation says so. */
+  readonly httpTokens: "required" | "optional";
+  /** Whether a role may come from an annotation of the pod. */
+  readonly readsPodAnnotations: boolean;
+}
+
+export const PROFILE_TRAITS: Readonly<Record<Profile, ProfileTraits>> = {
+  strict: { waitMs: 400, httpTokens: "required", readsPodAnnotations: false },
+  kube2iam: { waitMs: 2000, httpTokens: "optional", readsPodAnnotations: true },
+  kiam: { waitMs: 2000, httpTokens: "optional", readsPodAnnotations: true },
+};

@@ -1,0 +1,89 @@
+import type { Clock } from "../../lib/clock.ts";
+import { reasonOf } from "../../lib/errors.ts";
+import type { KubeObject } from "../../lib/kube/kube-object.ts";
+import { LiveReads } from "../../lib/kube/live-reads.ts";
+import type { Transport } from "../../lib/kube/transport.ts";
+import type { Logger } from "../../lib/log.ts";
+import type { HttpTokens } from "../caller/caller.ts";
+import { CachedReads } from "./cached-reads.ts";
+import { decideRole, type KnownServiceAccount } from "./decide-role.ts";
+import { namespaceRulesOf, type NamespaceRules } from "./namespace-rules.ts";
+import type { DecideRole } from "./role-decision.ts";
+import type { RoleSettings } from "./role-settings.ts";
+
+export interface RoleSourceDeps {
+  readonly connection: Pick<Transport, "request">;
+  readonly settings: RoleSettings;
+  /** How soon a change of a ServiceAccount or Namespace shows, in milliseconds. */
+  readonly maxAgeMs: number;
+  /** Longest wait for the API server. */
+  readonly timeoutMs: number;
+  readonly clock: Pick<Clock, "now">;
+  readonly log: Pick<Logger, "warn">;
+}
+
+/** What is known of ServiceAccounts and Namespaces, and the decisions that follow. */
+export interface RoleSource {
+  readonly decideRole: DecideRole;
+  /** What a namespace says of session tokens; undefined also when it cannot be read. */
+  readonly httpTokensOf: (namespace: string) => Promise<HttpTokens | undefined>;
+}
+
+/**
+ * Decides roles by what the API server says of the pod's ServiceAccount and namespace, which are read
+ * as metadata when they are needed. It needs the right to get both, and to list or watch neither.
+ */
+export function createRoleSource(deps: RoleSourceDeps): RoleSource {
+  const { connection, settings, maxAgeMs, timeoutMs, clock, log } = deps;
+  const cached = <T>(keep: (object: KubeObject) => T): CachedReads<T> => {
+    const reads = new LiveReads({ connection, keep, timeoutMs, onLiveRead: () => {} });
+    return new CachedReads({ reads, maxAgeMs, clock, log });
+  };
+  const serviceAccounts = cached(serviceAccountKeeper(settings.annotationPrefix));
+  const namespaces = cached(({ metadata }) =>
+    namespaceRulesOf(metadata.annotations ?? {}, settings),
+  );
+  const rulesOf = (namespace: string): Promise<NamespaceRules | undefined> =>
+    namespaces.get(["namespaces", namespace]);
+
+  return {
+    decideRole: async (caller) => {
+      const { namespace, serviceAccount } = caller;
+      if (serviceAccount === "") return { status: "none" };
+      try {
+        const [account, rules] = await Promise.all([
+          serviceAccounts.get(["namespaces", namespace, "serviceaccounts", serviceAccount]),
+          rulesOf(namespace),
+        ]);
+        // A namespace with pods in it is there: who does not find it knows nothing of its rules.
+        if (rules === undefined) {
+          return { status: "unavailable", reason: `Namespace ${namespace} was not found` };
+        }
+        return decideRole({ caller, serviceAccount: account, namespace: rules, settings });
+      } catch (err) {
+        return { status: "unavailable", reason: reasonOf(err) };
+      }
+    },
+    httpTokensOf: async (namespace) => {
+      try {
+        return (await rulesOf(namespace))?.httpTokens;
+      } catch {
+        // The decision about the role tells of it.
+        return undefined;
+      }
+    },
+  };
+}
+
+function serviceAccountKeeper(
+  annotationPrefix: string,
+): (object: KubeObject) => KnownServiceAccount {
+  return ({ metadata }) => ({
+    uid: metadata.uid ?? "",
+    annotations: Object.fromEntries(
+      Object.entries(metadata.annotations ?? {}).filter(([key]) =>
+        key.startsWith(`${annotationPrefix}/`),
+      ),
+    ),
+  });
+}
