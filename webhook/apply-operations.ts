@@ -1,4 +1,4 @@
-import type { AddOperation } from "./patch.ts";
+import type { AddOperation } from "./add-operation.ts";
 
 /**
  * A copy of an object with a patch applied: RFC 6902's `add`, as far as our own patches use it. No

@@ -100,6 +100,7 @@ describe("webhookConfig", () => {
       regionalSts: false,
       roleSessionName: false,
       disableEc2Metadata: false,
+      shimAnnotation: "",
       fipsEndpoints: false,
       dualStackEndpoints: false,
       composeRoleArn: false,

@@ -128,6 +128,14 @@ export const MUTATION_SETTINGS = {
   ),
   fipsEndpoints: toggle("use-fips-endpoint", false, "Sets AWS_USE_FIPS_ENDPOINT"),
   dualStackEndpoints: toggle("use-dualstack-endpoint", false, "Sets AWS_USE_DUALSTACK_ENDPOINT"),
+  shimAnnotation: value(
+    "metadata-shim-annotation",
+    z
+      .string()
+      .regex(/^([\w.-]+\/)?[\w.-]*$/, "expected the key of an annotation")
+      .default(""),
+    "Annotation, such as iam.amazonaws.com/role, of pods that get a token for the metadata shim",
+  ),
   composeRoleArn: toggle(
     "compose-role-arn",
     false,
@@ -196,6 +204,7 @@ export function mutationSettingsOf(
     disableEc2Metadata: config.disableEc2Metadata,
     fipsEndpoints: config.fipsEndpoints,
     dualStackEndpoints: config.dualStackEndpoints,
+    shimAnnotation: config.shimAnnotation,
   };
 }
 

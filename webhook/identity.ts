@@ -138,6 +138,34 @@ export function identityOf({
   return { identity, roleProblem, warnings };
 }
 
+/**
+ * Decides of a token that is nobody's identity: its audience by the ServiceAccount, its life by the
+ * pod, then the ServiceAccount; else the defaults.
+ */
+export function plainTokenOf({
+  serviceAccount,
+  pod,
+  defaults,
+}: {
+  readonly serviceAccount: Annotations;
+  readonly pod: Annotations;
+  readonly defaults: IdentityDefaults;
+}): {
+  readonly audience: string;
+  readonly expirationSeconds: number;
+  readonly warnings: readonly string[];
+} {
+  const keys = keysOf(defaults.annotationPrefix);
+  const warnings: string[] = [];
+  const key = keys.tokenExpiration;
+  const audience = audienceOf(serviceAccount[keys.audience], keys, defaults, warnings);
+  const expirationSeconds =
+    expirationOf(pod[key], `Pod annotation ${key}`, warnings) ??
+    expirationOf(serviceAccount[key], subjectOf(key), warnings) ??
+    defaults.expirationSeconds;
+  return { audience, expirationSeconds, warnings };
+}
+
 interface AnnotationKeys {
   readonly roleArn: string;
   readonly audience: string;

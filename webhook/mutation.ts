@@ -1,15 +1,23 @@
+import type { AddOperation } from "./add-operation.ts";
 import { containerSelection } from "./container-selection.ts";
 import { denialOf, notAllowedProblem, unknownProblem } from "./denial.ts";
-import { identityOf, type Identity, type IdentityDefaults } from "./identity.ts";
+import { identityOf, plainTokenOf, type Identity, type IdentityDefaults } from "./identity.ts";
 import { NO_ASSOCIATION, UNREAD_ENTRY, type Association } from "./identity-source.ts";
 import { allowsRole, type NamespacePolicy } from "../lib/namespace-policy.ts";
-import { injectionOf, type AddOperation, type InjectionSettings } from "./patch.ts";
+import { injectionOf, type InjectionSettings } from "./patch.ts";
 import type { Annotations, Container, Pod } from "./pod.ts";
 import type { Tier } from "./tier.ts";
+import { shimTokenOf } from "./shim-token.ts";
 import { deliveryOf } from "./token-delivery.ts";
 
 /** Everything that a mutation depends on beside the pod and its ServiceAccount. */
-export interface MutationSettings extends IdentityDefaults, InjectionSettings {}
+export interface MutationSettings extends IdentityDefaults, InjectionSettings {
+  /**
+   * Annotation of pods that get a token for the metadata shim, and nothing else, where nobody gives
+   * them an identity; empty for none.
+   */
+  readonly shimAnnotation: string;
+}
 
 /** What is known of a pod's ServiceAccount and namespace: its annotations, or why nothing is. */
 export type ServiceAccountState =
@@ -37,6 +45,7 @@ export const MUTATION_REASONS = {
   "role-not-allowed": "the policy of its namespace does not allow the role",
   "service-account-not-found": "its ServiceAccount does not exist",
   "service-account-unavailable": "its ServiceAccount could not be read",
+  "token-added": "the token for the metadata shim was added",
 } as const;
 export type MutationReason = keyof typeof MUTATION_REASONS;
 
@@ -122,7 +131,9 @@ function decide(inputs: MutationInputs): Decision {
     return { mutation: unchanged(reason, told), problem: unknownProblem(reason, pod) };
   }
   if (identity === undefined) {
-    if (status === "found") return { mutation: unchanged("no-role-arn", warnings) };
+    if (status === "found") {
+      return { mutation: withShimToken(inputs, serviceAccount.annotations, warnings) };
+    }
     const told =
       status === "no-service-account"
         ? []
@@ -168,6 +179,33 @@ function decide(inputs: MutationInputs): Decision {
     return { mutation: { ...told, reason }, problem: `${conflicts.join("; ")}: ${advice}` };
   }
   return { mutation: { ...told, reason: reachesContainer ? "injected" : "nothing-to-add" } };
+}
+
+/** A pod of whose role the webhook knows nothing gets what the metadata shim needs, where it asks. */
+function withShimToken(
+  inputs: MutationInputs,
+  serviceAccount: Annotations,
+  warnings: readonly string[],
+): Mutation {
+  const { pod, ephemeralContainers } = inputs;
+  const settings = settingsIn(inputs);
+  const { shimAnnotation, annotationPrefix } = settings;
+  const annotations = pod.metadata?.annotations ?? {};
+  const isAsked = shimAnnotation !== "" && Boolean(annotations[shimAnnotation]);
+  const none = unchanged("no-role-arn", warnings);
+  if (!isAsked || ephemeralContainers !== undefined) return none;
+  const token = plainTokenOf({ serviceAccount, pod: annotations, defaults: settings });
+  const selection = containerSelection(annotations, annotationPrefix);
+  const { operations, conflict } = shimTokenOf(pod, {
+    volume: { ...token, mountPath: settings.tokenMountPath },
+    isSelected: selection.isSelected,
+  });
+  const told = [...warnings, ...token.warnings, ...selection.warnings];
+  if (conflict !== undefined) {
+    return { ...none, reason: "conflict", warnings: [...told, conflict] };
+  }
+  const reason = operations.length > 0 ? "token-added" : "nothing-to-add";
+  return { ...none, reason, operations, warnings: told };
 }
 
 function tierFor({ tier = "enabled", ephemeralContainers }: MutationInputs): Tier {

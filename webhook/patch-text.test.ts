@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import jsonPatch from "fast-json-patch";
 import { z } from "zod";
 import { applyOperations } from "./apply-operations.ts";
-import type { AddOperation } from "./patch.ts";
+import type { AddOperation } from "./add-operation.ts";
 import { patchText } from "./patch-text.ts";
 
 const Operations = z.array(

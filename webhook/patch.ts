@@ -1,4 +1,5 @@
 import { posix } from "node:path";
+import { appendOperations, type AddOperation } from "./add-operation.ts";
 import type { Identity } from "./identity.ts";
 import {
   sessionVariable,
@@ -11,15 +12,8 @@ import type { Container, Pod, PodSpec, Volume } from "./pod.ts";
 import { quoted } from "../lib/quoted.ts";
 import { deliveryOf, type DeliverySettings, type TokenDelivery } from "./token-delivery.ts";
 import { tokenPlaceIn } from "./token-place.ts";
+import { mountOf, volumeOperations } from "./token-volume.ts";
 import { winningVariablesOf } from "./winning-credentials.ts";
-
-/** One RFC 6902 operation. Only "add" is ever needed. */
-export interface AddOperation {
-  readonly op: "add";
-  /** An RFC 6901 pointer. */
-  readonly path: string;
-  readonly value: unknown;
-}
 
 export interface InjectionSettings extends DeliverySettings, ExtraVariableSettings {
   /** Value of the region variables; empty for none. */
@@ -75,7 +69,7 @@ export function injectionOf(
     settings,
     delivery,
     session: sessionVariable(identity, settings, pod),
-    mount: { name: delivery.volumeName, mountPath: delivery.mountPath, readOnly: true },
+    mount: mountOf(delivery),
     volumes: spec.volumes ?? [],
     windows: isWindows(spec),
   };
@@ -90,8 +84,13 @@ export function injectionOf(
       if (conflict !== undefined) conflicts.push(conflict);
       if (warning !== undefined) warnings.push(warning);
       if (mounts.length > 0) willBeMounted = true;
-      append(operations, `/spec/${list}/${i}/env`, container.env, env);
-      append(operations, `/spec/${list}/${i}/volumeMounts`, container.volumeMounts, mounts);
+      appendOperations(operations, `/spec/${list}/${i}/env`, container.env, env);
+      appendOperations(
+        operations,
+        `/spec/${list}/${i}/volumeMounts`,
+        container.volumeMounts,
+        mounts,
+      );
     }
   }
   const isUsed = !isRunning && (willBeMounted || isMounted(spec, delivery));
@@ -193,19 +192,6 @@ function isMounted(
   );
 }
 
-/** The volume, in front as AWS's webhook puts it, when it is not there. */
-function volumeOperations(
-  { volumes }: PodSpec,
-  { volumeName, audience, expirationSeconds, fileName }: TokenDelivery,
-): readonly AddOperation[] {
-  if (volumes?.some(({ name }) => name === volumeName) === true) return [];
-  const serviceAccountToken = { audience, expirationSeconds, path: fileName };
-  const volume = { name: volumeName, projected: { sources: [{ serviceAccountToken }] } };
-  return volumes === undefined || volumes === null
-    ? [{ op: "add", path: "/spec/volumes", value: [volume] }]
-    : [{ op: "add", path: "/spec/volumes/0", value: volume }];
-}
-
 /** The label that shows others how the pod gets its credentials; a value that is there stays. */
 function labelOperations({ metadata }: Pod, { labelKey }: TokenDelivery): readonly AddOperation[] {
   if (labelKey === undefined) return [];
@@ -219,17 +205,6 @@ function labelOperations({ metadata }: Pod, { labelKey }: TokenDelivery): readon
   if (Object.hasOwn(labels, labelKey)) return [];
   const key = labelKey.replaceAll("~", "~0").replaceAll("/", "~1");
   return [{ op: "add", path: `/metadata/labels/${key}`, value: "enabled" }];
-}
-
-function append(
-  operations: AddOperation[],
-  path: string,
-  list: readonly unknown[] | null | undefined,
-  values: readonly unknown[],
-): void {
-  if (values.length === 0) return;
-  if (list === undefined || list === null) operations.push({ op: "add", path, value: values });
-  else for (const value of values) operations.push({ op: "add", path: `${path}/-`, value });
 }
 
 function windowsPathOf(path: string): string {

@@ -6,17 +6,21 @@ export interface EnvVariable {
   readonly value: string;
 }
 
-/** How a token reaches the SDK in a container. */
-export interface TokenDelivery {
+/** The volume of a token, and where containers have it. */
+export interface TokenVolume {
   readonly volumeName: string;
   /** Name of the token's file in the volume. */
   readonly fileName: string;
   readonly mountPath: string;
+  readonly audience: string;
+  readonly expirationSeconds: number;
+}
+
+/** How a token reaches the SDK in a container. */
+export interface TokenDelivery extends TokenVolume {
   /** The pair of variables, in their order; a container that has either keeps its own. */
   readonly variable: EnvVariable;
   readonly fileVariableName: string;
-  readonly audience: string;
-  readonly expirationSeconds: number;
   /** Label that the pod gets with the value `enabled`; undefined for none. */
   readonly labelKey: string | undefined;
 }
@@ -35,7 +39,7 @@ export interface DeliverySettings {
 
 /** Names that AWS's webhook uses too, so that both recognise a pod that is already done. */
 export const TOKEN_VOLUME_NAME = "aws-iam-token";
-const TOKEN_FILE_NAME = "token";
+export const TOKEN_FILE_NAME = "token";
 const POD_IDENTITY_LABEL = "eks.amazonaws.com/pod-identity";
 
 /** The way of an identity: by web identity, or by container credentials. */

@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import type { Container, Volume, VolumeMount } from "./pod.ts";
 import { quoted } from "../lib/quoted.ts";
-import type { TokenDelivery } from "./token-delivery.ts";
+import type { TokenVolume } from "./token-delivery.ts";
 
 /** Where a container finds the token, or what is in the way. */
 export type TokenPlace =
@@ -15,7 +15,7 @@ export type TokenPlace =
 export function tokenPlaceIn(
   { volumeMounts }: Container,
   volumes: readonly Volume[],
-  delivery: TokenDelivery,
+  delivery: TokenVolume,
 ): TokenPlace {
   const { volumeName, mountPath, audience } = delivery;
   const isToken = (volume: Volume | undefined): boolean =>
@@ -59,7 +59,7 @@ export function tokenPlaceIn(
 /** Whether its file is a service-account token that is taken for this audience. */
 export function isTokenVolume(
   { projected }: Volume,
-  { fileName, audience }: Pick<TokenDelivery, "fileName" | "audience">,
+  { fileName, audience }: Pick<TokenVolume, "fileName" | "audience">,
 ): boolean {
   const sources = projected?.sources ?? [];
   return sources.some(

@@ -15,6 +15,11 @@ export function checkDecision(snapshot: Snapshot, standing: Standing): Step {
     return { id, status: "unknown", found: MUTATION_REASONS[reason] };
   }
   if (denial !== undefined) return { id, status: "problem", found: "refused", meaning: denial };
+  const isForShim = reason === "token-added" || reason === "nothing-to-add";
+  if (isForShim && identity === undefined) {
+    const found = "it would get a token for the metadata shim, and no identity of its own";
+    return { id, status: "note", found, meaning: "The shim on its node decides on its role." };
+  }
   if (reason !== "injected" && reason !== "nothing-to-add") {
     const meaning = warnings.length === 0 ? {} : { meaning: `${warnings.join("; ")}.` };
     return {

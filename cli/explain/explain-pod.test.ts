@@ -663,6 +663,30 @@ describe("explainPod", () => {
     assert.equal(explainPod({ ...FINE, ...change }, settings).fine, true);
   });
 
+  it("says of a pod with kube2iam's annotation what the webhook does for the shim", () => {
+    const forShim = { ...settings, shimAnnotation: "iam.amazonaws.com/role" };
+    const pod = bare({ metadata: { annotations: { "iam.amazonaws.com/role": "reader" } } });
+    const serviceAccount = { status: "found", annotations: {} } as const;
+    const decided = mutationOf({ pod: parsePod(pod), serviceAccount, settings: forShim });
+    const patched = jsonPatch.applyPatch(
+      structuredClone(pod),
+      structuredClone([...decided.operations]),
+      true,
+    ).newDocument;
+    for (const seen of [pod, patched]) {
+      const { steps } = explainPod({ ...FINE, pod: seen, serviceAccount: account({}) }, forShim);
+      assert.deepEqual(
+        steps.find(({ id }) => id === "decision"),
+        {
+          id: "decision",
+          status: "note",
+          found: "it would get a token for the metadata shim, and no identity of its own",
+          meaning: "The shim on its node decides on its role.",
+        },
+      );
+    }
+  });
+
   it("names the first cause and the first command", () => {
     const change = { pod: bare(), namespaceObject: namespaceWith({}), serviceAccount: account({}) };
     const { fine, verdict, next } = explainPod({ ...FINE, ...change }, settings);

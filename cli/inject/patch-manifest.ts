@@ -10,7 +10,7 @@ import {
   type ToStringOptions,
 } from "yaml";
 import { applyOperations, keysOf } from "../../webhook/apply-operations.ts";
-import type { AddOperation } from "../../webhook/patch.ts";
+import type { AddOperation } from "../../webhook/add-operation.ts";
 import { KUBECTL_YAML } from "./kubectl-yaml.ts";
 import type { Manifest } from "./manifest-stream.ts";
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
 import { defineConfig } from "../../lib/config.ts";
 import {
@@ -281,4 +282,15 @@ describe("what opens a hole", () => {
       "--insecure-unanchored-namespace-regexp: a namespace gets every role that contains what it names",
     ]);
   });
+});
+
+/** The page for those who move names every flag that means something. */
+describe("docs/migrate-kube2iam-kiam.md", async () => {
+  const url = new URL("../../docs/migrate-kube2iam-kiam.md", import.meta.url);
+  const page = await readFile(url, "utf8");
+  const ours = ["annotation-prefix", "token-audience"];
+  for (const { flag, kind } of Object.values(reader.settings)) {
+    if (kind === "ignored" || ours.includes(flag)) continue;
+    it(`explains --${flag}`, () => assert.ok(page.includes(`--${flag}`)));
+  }
 });
