@@ -1,5 +1,5 @@
 import express, { type ErrorRequestHandler, type Express, type Response } from "express";
-import { AppError } from "../lib/errors.ts";
+import { AppError, reasonOf } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Outcome, OutcomeReason, WebhookMetrics } from "./metrics.ts";
 import type { Association } from "./identity-source.ts";
@@ -13,8 +13,23 @@ import { serviceAccountNameOf } from "./pod.ts";
 import type { NamespacePolicy } from "../lib/namespace-policy.ts";
 import { shownRole } from "../lib/quoted.ts";
 import { readBody } from "./request-body.ts";
-import { answerOf, parseRequest, parseReview, type Answered, type ReviewAnswer } from "./review.ts";
-import { MUTATE_PATHS, VALIDATE_PATH, type Tier } from "./tier.ts";
+import {
+  allowed,
+  answerOf,
+  deniedAnswer,
+  parseRequest,
+  parseReview,
+  type Answered,
+  type ReviewAnswer,
+  type ReviewRequest,
+} from "./review.ts";
+import { MUTATE_PATHS, TOKEN_REQUEST_PATH, VALIDATE_PATH, type Tier } from "./tier.ts";
+import {
+  isTokenRequest,
+  parseTokenQuestion,
+  tokenRequestProblem,
+  type PodPlace,
+} from "./token-request.ts";
 import { validationOf, type ValidationMode } from "./validation.ts";
 
 /** What the app needs from the outside; main.ts passes the real things, tests pass fakes. */
@@ -29,10 +44,19 @@ export interface AppDeps {
   readonly random: () => number;
   /** Undefined when the namespace could not be read. */
   readonly policyOf: (namespace: string) => Promise<NamespacePolicy | undefined>;
+  /**
+   * Where a pod is, read live; undefined when there is none of that name.
+   *
+   * @throws AppError when it cannot be read.
+   */
+  readonly placeOf: (namespace: string, pod: string) => Promise<PodPlace | undefined>;
   /** Why the server should get no traffic; undefined when it should. */
   readonly notReadyBecause: () => string | undefined;
   readonly log: Pick<Logger, "info" | "error">;
-  readonly metrics: Pick<WebhookMetrics, "reviews" | "reviewSeconds" | "validations">;
+  readonly metrics: Pick<
+    WebhookMetrics,
+    "reviews" | "reviewSeconds" | "validations" | "tokenRequests"
+  >;
 }
 
 /** Largest request body kube-apiserver itself accepts, in bytes (3 MiB). */
@@ -49,6 +73,7 @@ export function createApp(deps: AppDeps): Express {
     serve(app, MUTATE_PATHS[tier], (body) => reviewPod(body, tier, deps));
   }
   serve(app, VALIDATE_PATH, (body) => reviewObject(body, deps));
+  serve(app, TOKEN_REQUEST_PATH, (body) => reviewTokenRequest(body, deps));
 
   app.get("/healthz", (_req, res) => sendText(res, 200, "ok"));
   app.get("/readyz", (_req, res) => {
@@ -155,9 +180,46 @@ async function reviewObject(body: string, deps: AppDeps): Promise<Reviewed> {
   };
 }
 
+async function reviewTokenRequest(body: string, deps: AppDeps): Promise<Reviewed> {
+  const { metrics, log } = deps;
+  const parsed = parseRequest(body);
+  if (parsed.status === "answered") return answeredAtOnce(parsed, deps);
+  const { request } = parsed;
+  const { uid, namespace, user, typeMeta } = request;
+  const problem = isTokenRequest(request) ? await tokenProblemOf(request, deps) : undefined;
+  const decision = problem === undefined ? "allowed" : "denied";
+  const answer =
+    problem === undefined
+      ? allowed(uid, typeMeta, { auditAnnotations: { decision } })
+      : deniedAnswer({ uid, typeMeta }, problem, { decision });
+  return {
+    answer,
+    record: (durationMs) => {
+      metrics.tokenRequests.inc({ outcome: decision });
+      if (problem === undefined) return;
+      const line = { uid, namespace, user: user.name, decision, problem };
+      log.info({ ...line, durationMs: rounded(durationMs) }, "Refused a token");
+    },
+  };
+}
+
+async function tokenProblemOf(
+  request: ReviewRequest,
+  { placeOf }: AppDeps,
+): Promise<string | undefined> {
+  const question = parseTokenQuestion(request);
+  if (typeof question === "string") return question;
+  try {
+    const { namespace, podName } = question;
+    return tokenRequestProblem(question, await placeOf(namespace, podName));
+  } catch (err) {
+    return `Cannot make a token while its pod cannot be read: ${reasonOf(err)}`;
+  }
+}
+
 function answeredAtOnce({ answer, reason }: Answered, deps: AppDeps): Reviewed {
-  const { uid, allowed, status } = answer.response;
-  const outcome = allowed ? "unchanged" : "refused";
+  const { uid, status } = answer.response;
+  const outcome = answer.response.allowed ? "unchanged" : "refused";
   const facts = { uid, problem: status?.message };
   return { answer, record: recordReview(deps, { outcome, reason, facts }) };
 }

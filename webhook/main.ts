@@ -26,6 +26,7 @@ import { watchContainerCredentials } from "./container-credentials-file.ts";
 import { createDebugApp } from "./debug-app.ts";
 import { createMetrics, type ConfigSource } from "./metrics.ts";
 import { keepNamespace, Namespaces } from "./namespaces.ts";
+import { createPodPlaces } from "./pod-places.ts";
 import { serviceAccountKeeper, ServiceAccounts } from "./service-accounts.ts";
 
 export interface RunningWebhook extends AsyncDisposable {
@@ -49,6 +50,8 @@ export interface WebhookDeps {
 }
 
 const METADATA_TIMEOUT_MS = 5000;
+/** The API server waits 5 s for an answer. */
+const POD_TIMEOUT_MS = 3000;
 
 /**
  * Starts the webhook: it answers as soon as this resolves, and is ready once it knows all
@@ -188,6 +191,7 @@ export async function startWebhook(
       clock,
     }),
     random: Math.random,
+    placeOf: createPodPlaces({ connection, timeoutMs: POD_TIMEOUT_MS }),
     notReadyBecause: () => {
       if (draining) return "draining";
       if (!cache.synced) return "ServiceAccounts are not listed yet";

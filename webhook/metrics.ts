@@ -30,6 +30,9 @@ export interface WebhookMetrics extends CertificateMetrics {
   readonly validations: Pick<Counter<"outcome">, "inc"> & {
     inc(labels: { outcome: Validation["outcome"] }): void;
   };
+  readonly tokenRequests: Pick<Counter<"outcome">, "inc"> & {
+    inc(labels: { outcome: "allowed" | "denied" }): void;
+  };
   readonly namespaceLiveReads: Pick<Counter<"result">, "inc"> & {
     inc(labels: { result: LiveReadResult }): void;
   };
@@ -77,6 +80,12 @@ export function createMetrics(registry: Registry): WebhookMetrics {
     validations: new Counter({
       name: "irsa_webhook_validations_total",
       help: "ServiceAccounts and Namespaces judged, by what became of them",
+      labelNames: ["outcome"],
+      registers,
+    }),
+    tokenRequests: new Counter({
+      name: "irsa_webhook_token_requests_total",
+      help: "Tokens that the metadata shim asked for, by what became of them",
       labelNames: ["outcome"],
       registers,
     }),

@@ -19,6 +19,9 @@ const Review = z.object({
       operation: text,
       subResource: text,
       resource: z.object({ group: text, resource: text }).nullish(),
+      userInfo: z
+        .object({ username: text, extra: z.record(z.string(), z.array(z.string())).nullish() })
+        .nullish(),
       object: z.unknown().optional(),
       oldObject: z.unknown().optional(),
     })
@@ -64,6 +67,12 @@ export interface ReviewRequest {
   readonly operation: string;
   /** Plural, with the subresource after a slash: `pods`, `pods/status`; with the group unless core. */
   readonly resource: string;
+  /** Who asks for the change. */
+  readonly user: {
+    readonly name: string;
+    /** What the authentication knows beside the name. */
+    readonly extra: Readonly<Record<string, readonly string[]>>;
+  };
   readonly object: unknown;
   readonly oldObject: unknown;
   readonly typeMeta: TypeMeta;
@@ -123,6 +132,7 @@ export function parseRequest(
       namespace: request.namespace ?? "",
       operation: request.operation ?? "",
       resource: parts.filter(Boolean).join("/"),
+      user: { name: request.userInfo?.username ?? "", extra: request.userInfo?.extra ?? {} },
       object: request.object,
       oldObject: request.oldObject,
       typeMeta: { ...(apiVersion ? { apiVersion } : {}), ...(kind ? { kind } : {}) },

@@ -25,6 +25,9 @@ export const MUTATE_PATHS = {
 /** The path that the API server calls for ServiceAccounts and Namespaces. */
 export const VALIDATE_PATH = "/validate";
 
+/** The path that the API server calls for tokens that the metadata shim asks for. */
+export const TOKEN_REQUEST_PATH = "/validate/token-requests";
+
 /** The tier that a namespace's label asks for; undefined for any other value and for none. */
 export function tierOf(label: string | null | undefined): Tier | undefined {
   return label === "enabled" || label === "required" ? label : undefined;

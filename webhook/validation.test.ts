@@ -24,6 +24,7 @@ function validate(request: Partial<ReviewRequest>, mode: ValidationMode = "warn"
     resource: "serviceaccounts",
     object: good,
     oldObject: null,
+    user: { name: "", extra: {} },
     typeMeta,
     ...request,
   };

@@ -153,4 +153,33 @@ describe("validatingWebhookConfiguration", () => {
       });
     }
   });
+
+  it("asks for every token that the metadata shim wants, and fails without an answer", () => {
+    const tokenRequester = "system:serviceaccount:irsa-system:irsa-shim";
+    const options = { name: "irsa-anywhere", clientConfig: { service }, tokenRequester };
+    const webhook = webhooksOf(validatingWebhookConfiguration(options))[2] ?? assert.fail();
+    assert.deepEqual(
+      [webhook.name, webhook.clientConfig, webhook.failurePolicy, webhook.matchConditions],
+      [
+        "tokenrequests.irsa-anywhere.io",
+        { service: { ...service, port: 443, path: "/validate/token-requests" } },
+        "Fail",
+        [
+          {
+            name: "metadata-shim",
+            expression: `request.userInfo.username == '${tokenRequester}'`,
+          },
+        ],
+      ],
+    );
+    assert.deepEqual(webhook["rules"], [
+      {
+        apiGroups: [""],
+        apiVersions: ["v1"],
+        operations: ["CREATE"],
+        resources: ["serviceaccounts/token"],
+        scope: "Namespaced",
+      },
+    ]);
+  });
 });

@@ -3,6 +3,7 @@ import {
   INJECTION_DISABLED,
   INJECTION_LABEL,
   MUTATE_PATHS,
+  TOKEN_REQUEST_PATH,
   VALIDATE_PATH,
   type Tier,
 } from "./tier.ts";
@@ -49,6 +50,7 @@ export const WEBHOOK_NAMES = {
   required: "required.irsa-anywhere.io",
   serviceAccounts: "serviceaccounts.irsa-anywhere.io",
   namespaces: "namespaces.irsa-anywhere.io",
+  tokenRequests: "tokenrequests.irsa-anywhere.io",
 } as const;
 
 const COMMON = {
@@ -76,11 +78,16 @@ export function mutatingWebhookConfiguration(options: WebhookConfigurationOption
 /**
  * The ValidatingWebhookConfiguration for ServiceAccounts and Namespaces. It never fails a request: a
  * server that is down gives no advice.
+ *
+ * @param options.tokenRequester User that the metadata shim is where it asks for tokens itself: each
+ *   of these requests needs the server's consent, in every namespace. Nobody else's does.
  */
 export function validatingWebhookConfiguration(
-  options: Omit<WebhookConfigurationOptions, "allNamespaces">,
+  options: Omit<WebhookConfigurationOptions, "allNamespaces"> & {
+    readonly tokenRequester?: string | undefined;
+  },
 ): object {
-  const { name, clientConfig, exemptNamespaces = [] } = options;
+  const { name, clientConfig, exemptNamespaces = [], tokenRequester } = options;
   const webhooks = [
     { name: WEBHOOK_NAMES.serviceAccounts, resource: "serviceaccounts", scope: "Namespaced" },
     { name: WEBHOOK_NAMES.namespaces, resource: "namespaces", scope: "Cluster" },
@@ -89,14 +96,30 @@ export function validatingWebhookConfiguration(
     apiVersion: "admissionregistration.k8s.io/v1",
     kind: "ValidatingWebhookConfiguration",
     metadata: { name },
-    webhooks: webhooks.map(({ name: webhookName, resource, scope }) => ({
-      name: webhookName,
-      clientConfig: clientConfigOf(clientConfig, VALIDATE_PATH),
-      rules: [rule(["CREATE", "UPDATE"], resource, scope)],
-      failurePolicy: "Ignore",
-      matchConditions: [notIn(resource === "namespaces" ? NAMED : NAMESPACED, exemptNamespaces)],
-      ...COMMON,
-    })),
+    webhooks: [
+      ...webhooks.map(({ name: webhookName, resource, scope }) => ({
+        name: webhookName,
+        clientConfig: clientConfigOf(clientConfig, VALIDATE_PATH),
+        rules: [rule(["CREATE", "UPDATE"], resource, scope)],
+        failurePolicy: "Ignore",
+        matchConditions: [notIn(resource === "namespaces" ? NAMED : NAMESPACED, exemptNamespaces)],
+        ...COMMON,
+      })),
+      ...(tokenRequester === undefined ? [] : [tokenWebhook(tokenRequester, clientConfig)]),
+    ],
+  };
+}
+
+function tokenWebhook(user: string, clientConfig: WebhookClient): object {
+  return {
+    name: WEBHOOK_NAMES.tokenRequests,
+    clientConfig: clientConfigOf(clientConfig, TOKEN_REQUEST_PATH),
+    rules: [rule(["CREATE"], "serviceaccounts/token", "Namespaced")],
+    failurePolicy: "Fail",
+    matchConditions: [
+      { name: "metadata-shim", expression: `request.userInfo.username == '${user}'` },
+    ],
+    ...COMMON,
   };
 }
 

@@ -11,6 +11,8 @@ export interface LiveReadsDeps<T> {
   readonly connection: Pick<KubeConnection, "request">;
   /** What is wanted of an object. */
   readonly keep: (object: KubeObject) => T;
+  /** Whether metadata is all that is asked for; it is when absent. */
+  readonly metadataOnly?: boolean | undefined;
   /** Longest wait for the API server. */
   readonly timeoutMs: number;
   readonly onLiveRead: (result: LiveReadResult) => void;
@@ -20,7 +22,7 @@ export interface LiveReadsDeps<T> {
 const OBJECT_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/;
 
 /**
- * Reads single objects past the cache, metadata only. Those who ask for the same one together share
+ * Reads single objects past the cache. Those who ask for the same one together share
  * reads, and everyone's answer rests on a read that began after it was asked for.
  */
 export class LiveReads<T> {
@@ -51,9 +53,9 @@ export class LiveReads<T> {
 
   async #get(segments: readonly string[]): Promise<T | undefined> {
     if (segments.some((name, i) => i % 2 === 1 && !OBJECT_NAME.test(name))) return undefined;
-    const { connection, keep, timeoutMs } = this.#deps;
+    const { connection, keep, timeoutMs, metadataOnly: isMetadata = true } = this.#deps;
     const path = `/api/v1/${segments.join("/")}`;
-    const accept = metadataOnly("PartialObjectMetadata");
+    const accept = isMetadata ? metadataOnly("PartialObjectMetadata") : undefined;
     const { status, body } = await connection.request({ path, accept, timeoutMs });
     if (status === 404) return undefined;
     const object = KubeObject.safeParse(body);
