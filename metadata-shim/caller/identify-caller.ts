@@ -3,7 +3,13 @@ import { reasonOf } from "../../lib/errors.ts";
 import { orAbort } from "../../lib/kube/deadline.ts";
 import { isLoopback, normaliseAddress } from "./address.ts";
 import type { Attestor } from "./attestor.ts";
-import type { CallerConnection, CallerDecision, HttpTokens, IdentifyCaller } from "./caller.ts";
+import type {
+  Caller,
+  CallerConnection,
+  CallerDecision,
+  HttpTokens,
+  IdentifyCaller,
+} from "./caller.ts";
 import type { KnownPod } from "./known-pod.ts";
 import type { LivePods } from "./live-pods.ts";
 import type { NodePods } from "./node-pods.ts";
@@ -49,10 +55,13 @@ const NOT_LISTED: CallerDecision = Object.freeze({
 export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
   const { pods, clock } = deps;
   const proofs = new Proofs(MAX_PROOF_AGE_MS);
+  const callers = new WeakMap<KnownPod, Caller>();
+  // Reading an address takes as long as all the rest of a request on a connection that is proven.
+  const addresses = new WeakMap<CallerConnection, { text: string; address: string | undefined }>();
   let lookedUpMs = Number.NEGATIVE_INFINITY;
 
   return async (remoteAddress, connection) => {
-    const address = normaliseAddress(remoteAddress);
+    const address = addressOf(remoteAddress, connection);
     if (address === undefined || isLoopback(address)) return UNKNOWN;
     const [pod, ...others] = pods.at(address);
     const isProven = pod !== undefined && proofs.has(connection, pod.uid, clock.now());
@@ -150,12 +159,31 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
 
   async function known(pod: KnownPod, address: string): Promise<CallerDecision> {
     const httpTokens = pod.httpTokens ?? (await deps.httpTokensOf(pod.namespace));
+    // The same for the same pod, so that what was decided of it can be remembered.
+    const before = callers.get(pod);
+    if (before?.address === address && before.httpTokens === httpTokens) {
+      return { status: "known", caller: before };
+    }
     const { uid: podUid, name: podName, namespace, serviceAccount, annotations } = pod;
-    const caller = { podUid, podName, namespace, serviceAccount, address };
-    return {
-      status: "known",
-      caller: { ...caller, podAnnotations: annotations, httpTokens },
+    const caller = {
+      podUid,
+      podName,
+      namespace,
+      serviceAccount,
+      address,
+      podAnnotations: annotations,
+      httpTokens,
     };
+    callers.set(pod, caller);
+    return { status: "known", caller };
+  }
+
+  function addressOf(text: string, connection: CallerConnection): string | undefined {
+    const read = addresses.get(connection);
+    if (read?.text === text) return read.address;
+    const address = normaliseAddress(text);
+    addresses.set(connection, { text, address });
+    return address;
   }
 
   function flowOf(address: string, connection: CallerConnection): Flow {

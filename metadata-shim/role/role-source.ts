@@ -4,11 +4,11 @@ import type { KubeObject } from "../../lib/kube/kube-object.ts";
 import { LiveReads } from "../../lib/kube/live-reads.ts";
 import type { Transport } from "../../lib/kube/transport.ts";
 import type { Logger } from "../../lib/log.ts";
-import type { HttpTokens } from "../caller/caller.ts";
+import type { Caller, HttpTokens } from "../caller/caller.ts";
 import { CachedReads } from "./cached-reads.ts";
 import { decideRole, type KnownServiceAccount } from "./decide-role.ts";
 import { namespaceRulesOf, type NamespaceRules } from "./namespace-rules.ts";
-import type { DecideRole } from "./role-decision.ts";
+import type { DecideRole, RoleDecision } from "./role-decision.ts";
 import type { RoleSettings } from "./role-settings.ts";
 
 export interface RoleSourceDeps {
@@ -46,6 +46,16 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
   const rulesOf = (namespace: string): Promise<NamespaceRules | undefined> =>
     namespaces.get(["namespaces", namespace]);
 
+  /** What was decided of a caller, by which readings. */
+  const decisions = new WeakMap<
+    Caller,
+    {
+      readonly account: KnownServiceAccount | undefined;
+      readonly rules: NamespaceRules;
+      readonly decision: RoleDecision;
+    }
+  >();
+
   return {
     decideRole: async (caller) => {
       const { namespace, serviceAccount } = caller;
@@ -59,7 +69,14 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
         if (rules === undefined) {
           return { status: "unavailable", reason: `Namespace ${namespace} was not found` };
         }
-        return decideRole({ caller, serviceAccount: account, namespace: rules, settings });
+        const known = decisions.get(caller);
+        if (known !== undefined && known.account === account && known.rules === rules) {
+          return known.decision;
+        }
+        const inputs = { caller, serviceAccount: account, namespace: rules, settings };
+        const decision = decideRole(inputs);
+        decisions.set(caller, { account, rules, decision });
+        return decision;
       } catch (err) {
         return { status: "unavailable", reason: reasonOf(err) };
       }
