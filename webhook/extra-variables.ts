@@ -1,6 +1,6 @@
 import type { Identity } from "./identity.ts";
 import type { Pod } from "./pod.ts";
-import { sessionNameOf } from "./session-name.ts";
+import { sessionNameOf } from "../lib/session-name.ts";
 
 export interface ExtraVariableSettings {
   /** Names the STS session after the pod. */

@@ -1,0 +1,62 @@
+import { parseRoleArn } from "../../lib/arn.ts";
+import { sessionNameOf } from "../../lib/session-name.ts";
+import type { AccountBudget } from "./account-budget.ts";
+import { failed, type CredentialRequest, type CredentialResult } from "./credentials.ts";
+import type { PodTokenSource } from "./pod-token.ts";
+import type { ExchangeToken } from "./sts-exchange.ts";
+import { CONNECTION_CUT } from "./sts-failure.ts";
+
+/** Gets new credentials: the pod's token, exchanged for its role. Never rejects. */
+export type IssueCredentials = (request: CredentialRequest) => Promise<CredentialResult>;
+
+export interface IssueDeps {
+  readonly tokenOf: PodTokenSource;
+  readonly exchange: ExchangeToken;
+  readonly budget: AccountBudget;
+  /** Life of the credentials, in seconds: 900 to what the role allows, which is 3600 or more. */
+  readonly durationSeconds: number;
+}
+
+export function createIssue(deps: IssueDeps): IssueCredentials {
+  return async (request) => {
+    const { roleArn } = request.role;
+    const accountId = parseRoleArn(roleArn)?.accountId;
+    if (accountId === undefined) {
+      const message = `${JSON.stringify(roleArn.slice(0, 200))} is no ARN of a role`;
+      return failed({ kind: "refused", code: "InvalidRoleArn", message });
+    }
+    const found = await deps.tokenOf(request);
+    if (found.status !== "found") {
+      const kind = found.status === "missing" ? "token-missing" : "unavailable";
+      return failed({ kind, code: "NoPodToken", message: found.message });
+    }
+    const waitMs = deps.budget.take(accountId);
+    if (waitMs > 0) return overBudget(accountId, waitMs);
+    return exchangeToken(deps, request, { accountId, token: found.token });
+  };
+}
+
+async function exchangeToken(
+  { exchange, budget, durationSeconds }: IssueDeps,
+  { caller, role }: CredentialRequest,
+  { accountId, token }: { readonly accountId: string; readonly token: string },
+): Promise<CredentialResult> {
+  const sessionName = sessionNameOf(role.sessionName || `${caller.namespace}.${caller.podName}`);
+  const call = { roleArn: role.roleArn, sessionName, token, durationSeconds };
+  const first = await exchange(call);
+  // A connection that was kept dies when the other side closes it, which says nothing about STS.
+  const isAgain = isCut(first) && budget.take(accountId) === 0;
+  const result = isAgain ? await exchange(call) : first;
+  if (result.status === "failed" && result.kind === "throttled") budget.throttled(accountId);
+  if (result.status === "good" || result.kind === "refused") budget.answered(accountId);
+  return result;
+}
+
+function isCut(result: CredentialResult): boolean {
+  return result.status === "failed" && result.code === CONNECTION_CUT;
+}
+
+function overBudget(accountId: string, retryAfterMs: number): CredentialResult {
+  const message = `This node asks STS no more often for account ${accountId} just now`;
+  return failed({ kind: "throttled", code: "NodeBudget", message, retryAfterMs });
+}
