@@ -9,6 +9,7 @@ import { addDemo } from "./commands/demo.ts";
 import { addExplain } from "./commands/explain.ts";
 import { addInject } from "./commands/inject.ts";
 import { addIssuer } from "./commands/issuer.ts";
+import { addShim } from "./commands/shim.ts";
 import { addWebhook } from "./commands/webhook.ts";
 
 const stop = new AbortController();
@@ -46,6 +47,7 @@ const irsa = new Command("irsa")
 const commands: readonly ((irsa: Command, program: Program) => void)[] = [
   addWebhook,
   addIssuer,
+  addShim,
   addInject,
   addExplain,
   addDemo,

@@ -15,6 +15,7 @@ export type ErrorCode =
   | "METADATA_UNAVAILABLE"
   | "PUBLISH_REFUSED"
   | "REVIEW_INVALID"
+  | "RULES_FAILED"
   | "STORE_INVALID";
 
 /**

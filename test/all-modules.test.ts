@@ -16,6 +16,7 @@ const ENTRIES = new Set([
   "test/kubernetes/nodes/socket-agent-main.ts",
   "scripts/image.ts",
   "scripts/manifests.ts",
+  "test/network/agent-main.ts",
   "scripts/test.ts",
 ]);
 
