@@ -34,7 +34,8 @@ export interface TokenRequestServer extends AsyncDisposable {
 
 /**
  * Listens on this machine and signs by `sign`. Refusals are those that kube-apiserver 1.35 was seen
- * to give: 404 for an unknown pod or ServiceAccount, 409 for another UID.
+ * to give: 404 for an unknown pod, 409 for another UID,
+ * 400 for a pod of another ServiceAccount.
  */
 export async function startTokenRequestServer(
   sign: (pod: TokenPod, audiences: readonly string[]) => string,
@@ -56,7 +57,8 @@ export async function startTokenRequestServer(
       return refusal(409, "Conflict", message);
     }
     if (pod.serviceAccount !== serviceAccount) {
-      return refusal(422, "Invalid", "cannot bind token to a pod with another service account");
+      const message = `cannot bind token for serviceaccount "${serviceAccount}" to pod running with different serviceaccount name.`;
+      return refusal(400, "BadRequest", message);
     }
     made += 1;
     return [201, { kind: "TokenRequest", status: { token: sign(pod, audiences) } }];
