@@ -11,7 +11,8 @@ import { writeLocalBase } from "./local-base.ts";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 /** Beside the bundle, what a build of the image takes. */
 const CONTEXT_FILES = ["Dockerfile", ".dockerignore", "LICENSE"];
-const LOCAL_BASE = "localhost/irsa-base:local";
+/** The tag of the base `local` in the store of buildah. */
+export const LOCAL_BASE = "localhost/irsa-base:local";
 
 /**
  * Bundles the program, and builds the image of it by the Dockerfile.

@@ -27,14 +27,16 @@ export async function writeLocalBase(folder: string): Promise<void> {
   await writeFile(join(folder, "Dockerfile"), CONTAINERFILE);
 }
 
-/** Paths of the shared libraries of a program, its loader included. */
-async function librariesOf(program: string): Promise<readonly string[]> {
-  const { stdout } = await promisify(execFile)("ldd", [program]);
+/** Paths of the shared libraries of programs, their loader included. */
+export async function librariesOf(...programs: readonly string[]): Promise<readonly string[]> {
+  const { stdout } = await promisify(execFile)("ldd", [...programs]);
   // "libm.so.6 => /lib/…/libm.so.6 (0x…)", and the loader without an arrow.
-  return [...stdout.matchAll(/(?:=> |^\s*)(\/\S+) \(0x/gm)].map(([, path = ""]) => path);
+  const found = stdout.matchAll(/(?:=> |^\s*)(\/\S+) \(0x/gm);
+  return [...new Set([...found].map(([, path = ""]) => path))];
 }
 
-async function copyInto(rootfs: string, from: string, to: string): Promise<void> {
+/** Copies a file into a root file system, as an executable for all. */
+export async function copyInto(rootfs: string, from: string, to: string): Promise<void> {
   const target = join(rootfs, to);
   await mkdir(dirname(target), { recursive: true });
   await copyFile(from, target);

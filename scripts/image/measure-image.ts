@@ -51,8 +51,8 @@ export async function measureImage(image: UnpackedImage, folder: string): Promis
     await using container = await startContainer(image, args, await own(name));
     const end = await Promise.race([container.ended, sleep(IDLE_MS)]);
     if (end !== undefined) throw new Error(`Cannot run ${name}: ${end}: ${await container.tail()}`);
-    const status = await statusOf(container.pid);
-    idleBytes[name] = Number.parseInt(status("VmRSS"), 10) * 1024;
+    const status = await readFile(`/proc/${container.pid}/status`, "utf8");
+    idleBytes[name] = Number.parseInt(fieldOf(status, "VmRSS"), 10) * 1024;
     standing = await standingOf(container.pid);
   }
   if (standing === undefined) throw new Error("Expected a container that was looked at");
@@ -67,24 +67,30 @@ export async function measureImage(image: UnpackedImage, folder: string): Promis
 }
 
 async function standingOf(pid: number): Promise<Standing> {
-  const status = await statusOf(pid);
-  const mounts = await readFile(`/proc/${pid}/mountinfo`, "utf8");
-  // proc(5), mountinfo: the fifth field is where it is mounted, the sixth how.
-  const [, options = ""] = /^(?:\S+ ){4}\/ (\S+)/m.exec(mounts) ?? [];
+  const read = (name: string): Promise<string> => readFile(`/proc/${pid}/${name}`, "utf8");
+  return parseStanding({ status: await read("status"), mountInfo: await read("mountinfo") });
+}
+
+/** Reads what /proc/PID has of a process, as files `status` and `mountinfo` (proc(5)). */
+export function parseStanding({
+  status,
+  mountInfo,
+}: {
+  readonly status: string;
+  readonly mountInfo: string;
+}): Standing {
+  // The fifth field is where it is mounted, the sixth how.
+  const [, options = ""] = /^(?:\S+ ){4}\/ (\S+)/m.exec(mountInfo) ?? [];
   return {
-    uid: Number.parseInt(status("Uid"), 10),
-    capabilities: status("CapBnd"),
-    noNewPrivileges: status("NoNewPrivs") === "1",
+    uid: Number.parseInt(fieldOf(status, "Uid"), 10),
+    capabilities: fieldOf(status, "CapBnd"),
+    noNewPrivileges: fieldOf(status, "NoNewPrivs") === "1",
     isRootReadOnly: options.split(",").includes("ro"),
   };
 }
 
-/** @returns what reads a field of /proc/PID/status. */
-async function statusOf(pid: number): Promise<(field: string) => string> {
-  const text = await readFile(`/proc/${pid}/status`, "utf8");
-  return (field) => {
-    const value = new RegExp(`^${field}:\\s+(.*)$`, "m").exec(text)?.[1];
-    if (value === undefined) throw new Error(`Expected ${field} in /proc/${pid}/status`);
-    return value;
-  };
+function fieldOf(status: string, field: string): string {
+  const value = new RegExp(`^${field}:\\s+(.*)$`, "m").exec(status)?.[1];
+  if (value === undefined) throw new Error(`Expected ${field} in the status of a process`);
+  return value;
 }

@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import type { V1EnvVar, V1PodSpec } from "@kubernetes/client-node";
+import { parseStanding, type Standing } from "../../../scripts/image/measure-image.ts";
+import { connect } from "../../../lib/kube/connection.ts";
+import { allObjects } from "../../helm/all-objects.ts";
+import { rightsUsed } from "../../helm/access-rights.ts";
+import { NAMESPACE } from "../../helm/rendered-chart.ts";
+import { NODE_ROLE } from "../../kubernetes/nodes/metadata-stand-in.ts";
+import { CLIENT_IMAGE } from "./client-image.ts";
+import { arnSaid, podOf, said } from "./client-output.ts";
+import * as installation from "./installation.ts";
+import {
+  ISSUER,
+  missingProductParts,
+  startProductCluster,
+  type ProductCluster,
+} from "./product-cluster.ts";
+import { timed } from "./timed.ts";
+import * as workloads from "./workloads.ts";
+
+// The whole chain where it lives: image, manifests and chart on a real node, kubelet's tokens, and the
+// unmodified AWS SDK in pods. AWS is outside of the cluster, and knows of it what the issuer publishes.
+
+const skip = (await missingProductParts(process.env)) ?? false;
+const { TEAM } = installation;
+const UNCOVERED = "uncovered";
+const ROLE_SESSION = new RegExp(`^arn:aws:sts::\\d{12}:assumed-role/${workloads.ROLE_NAME}/.+$`);
+const NODE_CREDENTIALS = `/latest/meta-data/iam/security-credentials/${NODE_ROLE}`;
+
+const cleanUp = new AsyncDisposableStack();
+let product: ProductCluster;
+let roleArn: string;
+before(async () => {
+  if (skip !== false) return;
+  product = cleanUp.use(await startProductCluster({ auditLog: true }));
+});
+after(() => cleanUp.disposeAsync());
+
+describe("pods of an installation by kubectl, behind an Ingress", { skip }, () => {
+  let overlay: string;
+  before(async () => {
+    if (skip !== false) return;
+    const { cluster } = product;
+    overlay = await installation.writeOverlay(product.folder);
+    await timed("kubectl apply -k until all of it runs", async () => {
+      await cluster.kubectl("apply", "-k", overlay);
+      await installation.untilRolledOut(cluster, "irsa-webhook", "irsa-issuer");
+    });
+    cleanUp.use(await installation.publishIngress(product));
+    roleArn = await installation.createRole(product);
+    await installation.createCoveredNamespace(cluster, TEAM, roleArn);
+    await create(TEAM, [
+      // The first, since it waits for a full minute.
+      workloads.cronJob("nightly"),
+      workloads.deployment("web"),
+      workloads.statefulSet("store"),
+      workloads.endingPod("prepared", {
+        initContainers: [workloads.client("init")],
+        containers: [workloads.client("app", { args: ["--version"] })],
+      }),
+      workloads.endingPod("accompanied", {
+        initContainers: [workloads.stayingClient("sidecar", { restartPolicy: "Always" })],
+      }),
+      workloads.endingPod("nobody", { securityContext: { runAsNonRoot: true, runAsUser: 1000 } }),
+    ]);
+  });
+
+  for (const [what, app, container] of [
+    ["a Deployment", "web", "app"],
+    ["a StatefulSet", "store", "app"],
+    ["an init container", "prepared", "init"],
+    ["a native sidecar", "accompanied", "sidecar"],
+    ["a container beside a native sidecar", "accompanied", "app"],
+    ["a pod that runs as non-root, without an fsGroup", "nobody", "app"],
+    ["a CronJob", "nightly", "app"],
+  ] as const) {
+    it(`are the role of their ServiceAccount in ${what}`, async () => {
+      const place = { namespace: TEAM, app, container };
+      assert.match(await arnSaid(product.cluster, place), ROLE_SESSION);
+    });
+  }
+
+  it("are the role of their ServiceAccount for kubectl debug", async () => {
+    const { cluster } = product;
+    const pod = await podOf(cluster.admin.core, TEAM, "web");
+    const name = pod?.metadata?.name ?? "";
+    const how = [`--image=${CLIENT_IMAGE}`, "--image-pull-policy=Never", "--profile=general"];
+    await cluster.kubectl("debug", name, `-n${TEAM}`, "--container=debugger", ...how);
+    const place = { namespace: TEAM, app: "web", container: "debugger" };
+    assert.match(await arnSaid(cluster, place), ROLE_SESSION);
+  });
+
+  it("ask nobody but STS, which trusts what the issuer publishes", async () => {
+    assert.deepEqual(product.cluster.metadataCalls(), []);
+    const calls = product.aws.calls().filter(({ service }) => service === "sts");
+    assert.deepEqual(
+      [...new Set(calls.map(({ action, code }) => `${action} ${code}`))].toSorted(),
+      ["AssumeRoleWithWebIdentity OK", "GetCallerIdentity OK"],
+    );
+    const identities = calls.flatMap(({ webIdentity }) => webIdentity ?? []);
+    assert.deepEqual(
+      new Set(
+        identities.map(({ issuer, subject, isVerified }) => `${issuer} ${subject} ${isVerified}`),
+      ),
+      new Set([`${ISSUER} system:serviceaccount:${TEAM}:${workloads.SERVICE_ACCOUNT} true`]),
+    );
+  });
+
+  it("are the node in a namespace that is not covered: nothing there keeps them from it", async () => {
+    await installation.createNamespace(product.cluster, UNCOVERED, roleArn);
+    await create(UNCOVERED, [workloads.endingPod("exposed", withRegion())]);
+    const place = { namespace: UNCOVERED, app: "exposed", container: "app" };
+    // The keys of the stand-in of the metadata service are not known to that of AWS.
+    await said(product.cluster, place, /InvalidClientTokenId/);
+    const pod = await podOf(product.cluster.admin.core, UNCOVERED, "exposed");
+    const asked = product.cluster.metadataCalls().filter(({ path }) => path === NODE_CREDENTIALS);
+    assert.deepEqual([...new Set(asked.map(({ from }) => from))], [pod?.status?.podIP]);
+    assert.equal(product.aws.calls().at(-1)?.code, "InvalidClientTokenId");
+  });
+
+  it("fail there with a clear message where the metadata service is off for the SDK", async () => {
+    const askedBefore = product.cluster.metadataCalls().length;
+    await create(UNCOVERED, [
+      workloads.endingPod(
+        "closed",
+        withRegion({ name: "AWS_EC2_METADATA_DISABLED", value: "true" }),
+      ),
+    ]);
+    const place = { namespace: UNCOVERED, app: "closed", container: "app" };
+    await said(product.cluster, place, /Could not load credentials from any providers/);
+    assert.equal(product.cluster.metadataCalls().length, askedBefore);
+  });
+
+  it("come from containers that have no capability and a root that nobody can write", async () => {
+    for (const component of ["webhook", "issuer"]) {
+      assert.deepEqual(await standingOf(`deployment/irsa-${component}`), {
+        uid: 65_532,
+        capabilities: "0000000000000000",
+        noNewPrivileges: true,
+        isRootReadOnly: true,
+      });
+    }
+  });
+
+  it("need no right that the programs were not given", async () => {
+    const [{ auditFile }] = product.cluster.apiServers;
+    for (const name of ["irsa-webhook", "irsa-issuer"]) {
+      const used = await rightsUsed(auditFile, `system:serviceaccount:${NAMESPACE}:${name}`);
+      assert.notEqual(used.length, 0);
+      assert.deepEqual(
+        used.filter(({ isAllowed }) => !isAllowed),
+        [],
+      );
+    }
+  });
+
+  it("are made without it after kubectl delete -k, which takes all of it away", async () => {
+    const { cluster } = product;
+    await cluster.kubectl("delete", "-k", overlay);
+    const everywhere = (await allObjects(connect({ kubeconfig: cluster.kubeconfig }))).join("\n");
+    assert.doesNotMatch(everywhere, /irsa-(system|webhook|issuer|anywhere)/);
+    await create(TEAM, [workloads.endingPod("late", withRegion())]);
+    const late = await podOf(cluster.admin.core, TEAM, "late");
+    assert.doesNotMatch(JSON.stringify(late?.spec), /AWS_ROLE_ARN/);
+  });
+});
+
+describe("pods of an installation by Helm, with TLS from a Secret", { skip }, () => {
+  before(async () => {
+    if (skip !== false) return;
+    await timed("helm install until all of it runs", async () => {
+      await installation.prepareNamespace(product);
+      await installation.runHelm(product, "install");
+      await installation.untilRolledOut(product.cluster, "irsa-webhook", "irsa-issuer");
+    });
+    await installation.publishService(product);
+  });
+
+  it("are the role of their ServiceAccount", async () => {
+    await create(TEAM, [workloads.deployment("by-helm")]);
+    const place = { namespace: TEAM, app: "by-helm", container: "app" };
+    assert.match(await arnSaid(product.cluster, place), ROLE_SESSION);
+  });
+});
+
+async function create(namespace: string, objects: readonly object[]): Promise<void> {
+  const list = { apiVersion: "v1", kind: "List", items: objects };
+  await product.cluster.kubectlWith(JSON.stringify(list), "create", `-n${namespace}`, "-f", "-");
+}
+
+/** A client that was not told its region by the webhook. */
+function withRegion(...more: readonly V1EnvVar[]): Partial<V1PodSpec> {
+  const env = [{ name: "AWS_REGION", value: installation.REGION }, ...more];
+  return { containers: [workloads.client("app", { env })] };
+}
+
+/** What the kernel says of a program that runs in the cluster, read by its own Node: there is no shell. */
+async function standingOf(deployment: string): Promise<Standing> {
+  const script = `
+    const { readFileSync } = process.getBuiltinModule("node:fs");
+    const read = (name) => readFileSync("/proc/1/" + name, "utf8");
+    console.log(JSON.stringify({ status: read("status"), mountInfo: read("mountinfo") }));`;
+  const where = [deployment, `--namespace=${NAMESPACE}`];
+  const command = ["/nodejs/bin/node", "--eval", script];
+  const output = await product.cluster.kubectl("exec", ...where, "--", ...command);
+  return parseStanding(JSON.parse(output) as Parameters<typeof parseStanding>[0]);
+}
