@@ -36,7 +36,8 @@ export async function findHelm(env: NodeJS.ProcessEnv): Promise<Helm> {
   return async (args, { kubeconfig } = {}) => {
     // Nothing of the developer's own settings, plug-ins and cluster gets in.
     await using home = await createWorkspace(env["TMPDIR"]);
-    return promisify(execFile)(binary, [...args], {
+    // Awaited here, since the folder goes at the end of this function.
+    return await promisify(execFile)(binary, [...args], {
       env: {
         PATH: env["PATH"],
         HOME: home.path,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -38,12 +38,16 @@ const cleanUp = new AsyncDisposableStack();
 let plane: ControlPlane;
 let kube: KubeConnection;
 let helm: Helm;
+/** Where Helm finds a folder for temporary files. */
+let helmFolder: string;
 let workspace: Workspace;
 
 before(async () => {
   if (skip !== false) return;
-  helm = await findHelm(process.env);
   workspace = cleanUp.use(await createWorkspace());
+  helmFolder = join(workspace.path, "helm");
+  await mkdir(helmFolder);
+  helm = await findHelm({ ...process.env, TMPDIR: helmFolder });
   plane = cleanUp.use(
     await startControlPlane({
       controllerManager: true,
@@ -70,6 +74,7 @@ describe("helm", { skip, timeout: 600_000 }, () => {
     const { stdout, stderr } = await release("install");
     assert.doesNotMatch(stderr, /warning|violate/i);
     assert.match(stdout, /rollout status deployment\/irsa-webhook/);
+    assert.deepEqual(await readdir(helmFolder), [], "Helm leaves nothing on this machine");
     assert.doesNotMatch(stdout, /pod-security/, "the namespace enforces the standard already");
     for (const name of ["irsa-webhook", "irsa-issuer"]) {
       await until(`the pods of ${name} are admitted`, async () => (await podsOf(name)) === 2);
