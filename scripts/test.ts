@@ -5,6 +5,7 @@ import { existsSync, globSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { underLifeline } from "../test/kubernetes/supervised-process.ts";
 
 const root = new URL("../", import.meta.url);
 
@@ -40,12 +41,16 @@ interface Counts {
 let stoppedBy: NodeJS.Signals | undefined;
 
 async function runLevel(files: readonly string[]): Promise<Counts> {
-  const child = spawn(
-    process.execPath,
-    ["--test", "--test-reporter=spec", "--test-concurrency=2", ...files],
+  const flags = ["--test", "--test-reporter=spec", "--test-concurrency=2"];
+  const [program, ...args] = underLifeline("tests", [process.execPath, ...flags, ...files]);
+  const child = spawn(program, args, {
+    cwd: root,
+    stdio: ["ignore", "pipe", "inherit", "pipe"],
     // A group of its own, so that a signal ends the test files too, which each are a process.
-    { cwd: root, stdio: ["ignore", "pipe", "inherit"], detached: true },
-  );
+    detached: true,
+  });
+  child.once("exit", () => child.stdio[3]?.destroy());
+  if (child.stdout === null) throw new Error("Expected the output of the tests");
   const stop = (signal: NodeJS.Signals): void => {
     stoppedBy = signal;
     if (child.pid !== undefined) process.kill(-child.pid, "SIGTERM");

@@ -18,14 +18,26 @@ export interface SupervisedProcess {
   stop(graceMs: number): Promise<void>;
 }
 
-// A pipe that only this process holds open is the lifeline: the kernel closes it however this process
-// ends, also by SIGKILL, and then the whole process group goes. The shell becomes the program, so its
-// pid, signals and exit status are the program's own. POSIX only, so that it works for executables
-// that know nothing of it.
+// The shell becomes the program, so its pid, signals and exit status are the program's own. POSIX only,
+// so that it works for executables that know nothing of it.
 const UNDER_LIFELINE = `
   { cat <&3; kill -KILL 0; } >/dev/null 2>&1 &
   exec "$@" 3<&-
 `;
+
+/**
+ * The command line that runs another one until a pipe ends, its lifeline, which it gets as the fourth of
+ * its `stdio`. Where only this process holds that open, the kernel closes it however this process ends,
+ * also by SIGKILL, and then the whole process group goes: start it `detached`, in one of its own.
+ *
+ * @param name What the shell is called in its messages.
+ */
+export function underLifeline(
+  name: string,
+  command: readonly string[],
+): readonly [string, ...string[]] {
+  return ["/bin/sh", "-c", UNDER_LIFELINE, name, ...command];
+}
 
 /**
  * Starts a program in a process group of its own, with its output in a file. It does not keep this
@@ -49,7 +61,8 @@ export async function startSupervised({
   readonly env: NodeJS.ProcessEnv;
 }): Promise<SupervisedProcess> {
   await using log = await open(logFile, "a");
-  const child = spawn("/bin/sh", ["-c", UNDER_LIFELINE, name, ...command], {
+  const [program, ...args] = underLifeline(name, command);
+  const child = spawn(program, args, {
     cwd,
     env,
     detached: true,
