@@ -12,6 +12,7 @@ const ENTRIES = new Set([
   "test/bench/calibration-main.ts",
   "test/bench/load-main.ts",
   "test/bench/main.ts",
+  "test/bench/pods-main.ts",
   "test/kubernetes/main.ts",
   "test/kubernetes/nodes/socket-agent-main.ts",
   "scripts/image.ts",
