@@ -1,14 +1,20 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { decodeJwt } from "jose";
 import type { V1EnvVar, V1PodSpec } from "@kubernetes/client-node";
+import { refusalCode } from "../../../cli/demo/aws-account.ts";
 import { parseStanding, type Standing } from "../../../scripts/image/measure-image.ts";
 import { connect } from "../../../lib/kube/connection.ts";
 import { allObjects } from "../../helm/all-objects.ts";
 import { rightsUsed } from "../../helm/access-rights.ts";
 import { NAMESPACE } from "../../helm/rendered-chart.ts";
 import { NODE_ROLE } from "../../kubernetes/nodes/metadata-stand-in.ts";
+import { hasPython } from "../python-environment.ts";
+import { BOTO3_IMAGE, createBoto3Image } from "./boto3-image.ts";
 import { CLIENT_IMAGE } from "./client-image.ts";
 import { arnSaid, podOf, said } from "./client-output.ts";
+import { eventually } from "./eventually.ts";
 import * as installation from "./installation.ts";
 import {
   ISSUER,
@@ -22,10 +28,13 @@ import * as workloads from "./workloads.ts";
 // The whole chain where it lives: image, manifests and chart on a real node, kubelet's tokens, and the
 // unmodified AWS SDK in pods. AWS is outside of the cluster, and knows of it what the issuer publishes.
 
+const skipPython = !(await hasPython()) && "needs Python 3 with venv";
 const skip = (await missingProductParts(process.env)) ?? false;
 const { TEAM } = installation;
 const UNCOVERED = "uncovered";
-const ROLE_SESSION = new RegExp(`^arn:aws:sts::\\d{12}:assumed-role/${workloads.ROLE_NAME}/.+$`);
+const ROLE_SESSION = new RegExp(`^arn:aws:sts::\\d{12}:assumed-role/${workloads.ROLE_NAME}/[^/]+$`);
+/** How long after its end STS still takes a token. */
+const CLOCK_SKEW_MS = 300_000;
 const NODE_CREDENTIALS = `/latest/meta-data/iam/security-credentials/${NODE_ROLE}`;
 
 const cleanUp = new AsyncDisposableStack();
@@ -73,13 +82,23 @@ describe("pods of an installation by kubectl, behind an Ingress", { skip }, () =
     ["a native sidecar", "accompanied", "sidecar"],
     ["a container beside a native sidecar", "accompanied", "app"],
     ["a pod that runs as non-root, without an fsGroup", "nobody", "app"],
-    ["a CronJob", "nightly", "app"],
   ] as const) {
     it(`are the role of their ServiceAccount in ${what}`, async () => {
       const place = { namespace: TEAM, app, container };
       assert.match(await arnSaid(product.cluster, place), ROLE_SESSION);
     });
   }
+
+  it("are the role of their ServiceAccount for boto3", { skip: skipPython }, async () => {
+    const { cluster, folder, awsPlace: aws } = product;
+    const file = join(folder, "boto3.tar");
+    await createBoto3Image({ folder, file, aws });
+    await cluster.loadImage(file);
+    const containers = [workloads.client("app", { image: BOTO3_IMAGE })];
+    await create(TEAM, [workloads.endingPod("python", { containers })]);
+    const place = { namespace: TEAM, app: "python", container: "app" };
+    assert.match(await said(cluster, place, /^\{"arn": "(.*)"\}$/m), ROLE_SESSION);
+  });
 
   it("are the role of their ServiceAccount for kubectl debug", async () => {
     const { cluster } = product;
@@ -89,6 +108,11 @@ describe("pods of an installation by kubectl, behind an Ingress", { skip }, () =
     await cluster.kubectl("debug", name, `-n${TEAM}`, "--container=debugger", ...how);
     const place = { namespace: TEAM, app: "web", container: "debugger" };
     assert.match(await arnSaid(cluster, place), ROLE_SESSION);
+  });
+
+  it("are the role of their ServiceAccount in a CronJob", async () => {
+    const place = { namespace: TEAM, app: "nightly", container: "app" };
+    assert.match(await arnSaid(product.cluster, place), ROLE_SESSION);
   });
 
   it("ask nobody but STS, which trusts what the issuer publishes", async () => {
@@ -105,6 +129,30 @@ describe("pods of an installation by kubectl, behind an Ingress", { skip }, () =
       ),
       new Set([`${ISSUER} system:serviceaccount:${TEAM}:${workloads.SERVICE_ACCOUNT} true`]),
     );
+  });
+
+  it("go on with the token that kubelet has put in the place of one that ends", async (t) => {
+    const { aws, awsAccess, cluster } = product;
+    const first = await tokenNow();
+    // A kubelet that starts has no tokens yet. Else it asks for one when four fifths of 600 seconds are over.
+    await cluster.nodes[0].restartKubelet();
+    const second = await eventually("another token", async () => {
+      const token = await tokenNow().catch(() => first);
+      return token === first ? undefined : token;
+    });
+    const apartMs = expiryMs(second) - expiryMs(first);
+    t.diagnostic(`the second token ends ${apartMs / 1000} s after the first`);
+    // Just when STS takes the first no more.
+    const fromMs = expiryMs(first) + CLOCK_SKEW_MS + 2000;
+    aws.set({ clockOffsetSeconds: Math.round((fromMs - Date.now()) / 1000) });
+    const request = { roleArn, sessionName: "late" };
+    assert.equal(
+      await refusalCode(awsAccess, { ...request, token: first }),
+      "ExpiredTokenException",
+    );
+    const { arn } = JSON.parse(await runNode("/client/sdk-v3.mjs")) as { arn: string };
+    assert.match(arn, ROLE_SESSION);
+    aws.set({ clockOffsetSeconds: 0 });
   });
 
   it("are the node in a namespace that is not covered: nothing there keeps them from it", async () => {
@@ -183,6 +231,24 @@ describe("pods of an installation by Helm, with TLS from a Secret", { skip }, ()
     assert.match(await arnSaid(product.cluster, place), ROLE_SESSION);
   });
 });
+
+/** Runs the Node of a pod of the StatefulSet. */
+async function runNode(...args: readonly string[]): Promise<string> {
+  const where = [`--namespace=${TEAM}`, "store-0", "--container=app"];
+  return product.cluster.kubectl("exec", ...where, "--", "/nodejs/bin/node", ...args);
+}
+
+/** The token that kubelet keeps in that pod. */
+async function tokenNow(): Promise<string> {
+  const script = `
+    const { readFileSync } = process.getBuiltinModule("node:fs");
+    process.stdout.write(readFileSync(process.env.AWS_WEB_IDENTITY_TOKEN_FILE));`;
+  return runNode("--eval", script);
+}
+
+function expiryMs(token: string): number {
+  return Number(decodeJwt(token).exp) * 1000;
+}
 
 async function create(namespace: string, objects: readonly object[]): Promise<void> {
   const list = { apiVersion: "v1", kind: "List", items: objects };

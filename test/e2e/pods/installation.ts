@@ -16,6 +16,8 @@ import { ROLE_NAME, SERVICE_ACCOUNT } from "./workloads.ts";
 /** The namespace of the workloads. */
 export const TEAM = "team";
 export const REGION = "eu-central-1";
+/** The shortest that Kubernetes allows. */
+export const TOKEN_LIFE_SECONDS = 600;
 const ISSUER_TLS = "issuer-tls";
 const { pathname: ISSUER_PATH } = new URL(ISSUER);
 const DISCOVERY_PATH = "/.well-known/openid-configuration";
@@ -152,7 +154,10 @@ export async function createNamespace(
   namespace: string,
   roleArn: string,
 ): Promise<void> {
-  const annotations = { "eks.amazonaws.com/role-arn": roleArn };
+  const annotations = {
+    "eks.amazonaws.com/role-arn": roleArn,
+    "eks.amazonaws.com/token-expiration": String(TOKEN_LIFE_SECONDS),
+  };
   await cluster.createServiceAccount(namespace, SERVICE_ACCOUNT, annotations);
 }
 

@@ -23,6 +23,8 @@ export interface ClusterNode {
   readonly run: (...commandLine: readonly string[]) => Promise<string>;
   /** Imports a docker-archive, as {@link createDockerArchive} or `buildah push` makes it. */
   loadImage(tarFile: string): Promise<void>;
+  /** Ends kubelet with SIGKILL, and starts it again. */
+  restartKubelet(): Promise<void>;
   /** Ends kubelet and containerd with SIGKILL, as a crash does. Pods that run go on running. */
   kill(): Promise<void>;
 }
@@ -59,6 +61,7 @@ export async function prepareNode(
   await createCgroup(cgroup);
   const containerd = await startContainerd(programs, machine, { cni, podSubnet: subnet });
   let kubelet: SupervisedProcess | undefined;
+  let startOwnKubelet: (() => Promise<SupervisedProcess>) | undefined;
   return {
     name,
     address,
@@ -75,13 +78,15 @@ export async function prepareNode(
         kubeconfigOf(`system:node:${name}`, "system:nodes"),
         kubeconfigOf("system:kube-proxy"),
       ]);
-      const started = await startKubelet(programs, machine, {
-        commandOf,
-        address,
-        caPem,
-        cgroup,
-        kubeconfig: kubeletAccess,
-      });
+      startOwnKubelet = () =>
+        startKubelet(programs, machine, {
+          commandOf,
+          address,
+          caPem,
+          cgroup,
+          kubeconfig: kubeletAccess,
+        });
+      const started = await startOwnKubelet();
       kubelet = started;
       await startKubeProxy(programs, machine, { commandOf, kubeconfig: kubeProxyAccess });
       await untilReady(started, async () => {
@@ -89,6 +94,10 @@ export async function prepareNode(
         const ready = status?.conditions?.find(({ type }) => type === "Ready");
         return ready?.status === "True" && (spec?.taints ?? []).length === 0;
       });
+    },
+    async restartKubelet() {
+      await kubelet?.stop(0);
+      kubelet = await startOwnKubelet?.();
     },
     async kill() {
       await Promise.all([kubelet?.stop(0), containerd.stop(0)]);
