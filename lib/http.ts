@@ -30,9 +30,34 @@ export interface ListenOptions {
   readonly ciphers?: string | undefined;
   /** Larger request headers are refused with 431, in bytes; Node's own 16 KiB when absent. */
   readonly maxHeaderBytes?: number | undefined;
+  /** How long clients may take; {@link PATIENT} when absent. */
+  readonly timeouts?: ClientTimeouts | undefined;
+  /** Whether a new connection is served; one that is not is closed at once. All are when absent. */
+  readonly acceptConnection?: ((socket: Socket) => boolean) | undefined;
 }
 
+/** How long clients may take, in milliseconds; who takes longer is answered 408, or closed. */
+export interface ClientTimeouts {
+  /** For the head of a request, on a new connection also for its first byte. */
+  readonly headersMs: number;
+  /** For a whole request. */
+  readonly requestMs: number;
+  /** Between requests. */
+  readonly keepAliveMs: number;
+}
+
+const PATIENT: ClientTimeouts = {
+  headersMs: 30_000,
+  requestMs: 30_000,
+  // Above the 90 s idle timeout of Go's HTTP client (the API server), so that the client closes
+  // first and no request is lost on a half-closed connection. Node's own default is 5 s.
+  keepAliveMs: 95_000,
+};
+
 const MAX_HEADER_BYTES = 16 * 1024;
+
+const NO_PROXY =
+  "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /** On close, connections without a request are kept for this long: one may be on its way. */
 const IDLE_GRACE_MS = 250;
@@ -52,15 +77,16 @@ export async function listen(
     minTlsVersion = "TLSv1.2",
     ciphers,
     maxHeaderBytes = MAX_HEADER_BYTES,
+    timeouts = PATIENT,
+    acceptConnection = () => true,
   }: ListenOptions,
 ): Promise<RunningServer> {
   const limits = {
     maxHeaderSize: maxHeaderBytes,
-    requestTimeout: 30_000,
-    headersTimeout: 30_000,
-    // Above the 90 s idle timeout of Go's HTTP client (the API server), so that the client closes
-    // first and no request is lost on a half-closed connection. Node's own default is 5 s.
-    keepAliveTimeout: 95_000,
+    requestTimeout: timeouts.requestMs,
+    headersTimeout: timeouts.headersMs,
+    keepAliveTimeout: timeouts.keepAliveMs,
+    connectionsCheckingInterval: Math.min(timeouts.headersMs / 2, 30_000),
   };
   const secureOptions = {
     minVersion: minTlsVersion,
@@ -75,9 +101,15 @@ export async function listen(
   // Also those that have said nothing yet, not even in TLS: the HTTP server does not know of them.
   const sockets = new Set<Socket>();
   server.on("connection", (socket: Socket) => {
+    if (!acceptConnection(socket)) {
+      socket.destroy();
+      return;
+    }
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });
+  // Without a listener Node would close the connection and say nothing.
+  server.on("connect", (_req, socket: Socket) => socket.end(NO_PROXY));
   let ended: Promise<void> | undefined;
   server.listen({ port, host });
   await once(server, "listening");

@@ -1,0 +1,260 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { parseRoleArn } from "../lib/arn.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Logger } from "../lib/log.ts";
+import type { Caller, CallerConnection, CallerDecision, IdentifyCaller } from "./caller/caller.ts";
+import type { Credentials, ObtainCredentials } from "./credentials/credentials.ts";
+import { isAllowedHost } from "./imds/allowed-hosts.ts";
+import {
+  BAD_TTL,
+  BODY_TOO_LARGE,
+  DATED_TOKEN_PATH,
+  FORBIDDEN_HOST,
+  FORWARDED,
+  found,
+  INTERNAL_ERROR,
+  methodNotAllowed,
+  NOT_FOUND,
+  UNAUTHORIZED,
+  type Answer,
+  type AnswerReason,
+} from "./imds/answer.ts";
+import { credentialsDocument, identityDocument, roleInfoDocument } from "./imds/documents.ts";
+import type { InstanceFacts, MetadataTree, Resource } from "./imds/metadata-tree.ts";
+import {
+  callerRefusal,
+  credentialRefusal,
+  otherRoleRefusal,
+  roleRefusal,
+} from "./imds/refusals.ts";
+import { parseRequestPath } from "./imds/request-path.ts";
+import { isRequestedRole } from "./imds/requested-role.ts";
+import { issueSessionToken, parseTokenTtl, remainingTokenSeconds } from "./imds/session-token.ts";
+import type { ShimMetrics } from "./metrics.ts";
+import { remoteAddressOf } from "./remote-address.ts";
+import { isBodyWithin } from "./request-body.ts";
+import type { DecideRole } from "./role/role-decision.ts";
+
+/** Where profiles differ in the protocol. */
+export interface ProtocolRules {
+  /** Whether reads need a session token, where no annotation says it (EC2's `HttpTokens`). */
+  readonly httpTokens: "required" | "optional";
+  /** For credentials of another role than the pod's. */
+  readonly otherRoleStatus: 403 | 404;
+  /** Whether credentials are refused to requests that a proxy has passed on. */
+  readonly refuseForwarded: boolean;
+}
+
+/** What the app needs from the outside; main.ts passes the real things, tests pass fakes. */
+export interface AppDeps {
+  readonly rules: ProtocolRules;
+  readonly tree: MetadataTree;
+  readonly facts: InstanceFacts;
+  /** Time in the identity document, in milliseconds. */
+  readonly startedAtMs: number;
+  /** Of session tokens; the same after a restart. */
+  readonly tokenKey: Buffer;
+  readonly newNonce: () => Buffer;
+  /** In lower case, IPv6 addresses without brackets. */
+  readonly hosts: ReadonlySet<string>;
+  readonly identify: IdentifyCaller;
+  readonly decideRole: DecideRole;
+  readonly obtain: ObtainCredentials;
+  /** Told when a pod asks for what a policy forbids, or for another role than its own. */
+  readonly onForbidden: (caller: Caller, reason: string) => void;
+  readonly clock: Pick<Clock, "now">;
+  readonly log: Pick<Logger, "debug" | "info" | "error">;
+  readonly metrics: Pick<ShimMetrics, "requests" | "requestSeconds">;
+}
+
+/** Largest body that a request may have: a token request has none, some clients send a byte or two. */
+export const BODY_LIMIT_BYTES = 1024;
+
+const TTL_HEADER = "x-aws-ec2-metadata-token-ttl-seconds";
+const TOKEN_HEADER = "x-aws-ec2-metadata-token";
+
+/**
+ * The metadata service's HTTP surface (EC2 User Guide, "Instance metadata"): versions 1 and 2 for pods
+ * by their address. On Node's own server, as every microsecond is felt by clients that ask before
+ * each call. Whatever is not known is 404; nothing is ever passed on to another service.
+ */
+export function createApp(deps: AppDeps): RequestListener {
+  return (req, res) => void respond(req, res, deps);
+}
+
+async function respond(req: IncomingMessage, res: ServerResponse, deps: AppDeps): Promise<void> {
+  const startMs = performance.now();
+  const path = parseRequestPath(req.url ?? "");
+  const resource = path === undefined ? undefined : deps.tree(path);
+  let answer: Answer;
+  try {
+    answer = await answerOf(req, resource, deps);
+  } catch (err) {
+    deps.log.error({ err }, "Cannot answer");
+    answer = INTERNAL_ERROR;
+  }
+  send(res, answer);
+
+  const { status, reason } = answer;
+  const labels = { resource: resource?.kind ?? "none", code: String(status) } as const;
+  deps.metrics.requests.inc(labels);
+  deps.metrics.requestSeconds.observe((performance.now() - startMs) / 1000);
+  if (reason === "ok") return;
+  const { method, socket } = req;
+  const address = remoteAddressOf(socket.remoteAddress);
+  const facts = { address, method, resource: labels.resource, status, reason };
+  const level = QUIET.has(reason) ? "debug" : "info";
+  deps.log[level]({ ...facts, detail: answer.detail }, "Refused a request");
+}
+
+/** What clients do all the time, by their nature: they look for what may be there, and for tokens. */
+const QUIET: ReadonlySet<AnswerReason> = new Set(["not-found", "session-token"]);
+
+async function answerOf(
+  req: IncomingMessage,
+  resource: Resource | undefined,
+  deps: AppDeps,
+): Promise<Answer> {
+  const fits = isBodyWithin(req, BODY_LIMIT_BYTES);
+  if (fits === false || (fits !== true && !(await fits))) return BODY_TOO_LARGE;
+  if (!isAllowedHost(req.headers.host, deps.hosts)) return FORBIDDEN_HOST;
+  if (req.method === "PUT") return tokenAnswer(req, resource, deps);
+  const isRead = req.method === "GET" || req.method === "HEAD";
+  const makesTokens = resource?.kind === "session-token";
+  if (!isRead || makesTokens) return methodNotAllowed(makesTokens);
+
+  // Asked at most once, however many steps want to know.
+  let asked: Promise<CallerDecision> | undefined;
+  const identify = (): Promise<CallerDecision> => (asked ??= identifyCaller(req, deps));
+  const session = await sessionOf(req, identify, deps);
+  if (session === "refused") return UNAUTHORIZED;
+  const answer = await readAnswer(req, resource, identify, deps);
+  if (session === "none") return answer;
+  return { ...answer, headers: { ...answer.headers, [TTL_HEADER]: String(session) } };
+}
+
+function tokenAnswer(
+  { headers, socket }: IncomingMessage,
+  resource: Resource | undefined,
+  { tokenKey: key, newNonce, clock }: AppDeps,
+): Answer {
+  if (resource?.kind === "dated-session-token") return DATED_TOKEN_PATH;
+  if (resource?.kind !== "session-token") return methodNotAllowed(false);
+  if (headers["x-forwarded-for"] !== undefined) return FORWARDED;
+  const ttlSeconds = parseTokenTtl(textOf(headers[TTL_HEADER]));
+  if (ttlSeconds === undefined) return BAD_TTL;
+  const scope = { key, address: remoteAddressOf(socket.remoteAddress), nowMs: clock.now() };
+  const token = issueSessionToken(scope, { ttlSeconds, nonce: newNonce() });
+  return { ...found(token), headers: { [TTL_HEADER]: String(ttlSeconds) } };
+}
+
+/** Seconds that the session token still holds; `none` where it takes none. */
+async function sessionOf(
+  { headers, socket }: IncomingMessage,
+  identify: () => Promise<CallerDecision>,
+  { tokenKey: key, clock, rules }: AppDeps,
+): Promise<number | "none" | "refused"> {
+  const token = textOf(headers[TOKEN_HEADER]);
+  if (token !== undefined) {
+    const scope = { key, address: remoteAddressOf(socket.remoteAddress), nowMs: clock.now() };
+    return remainingTokenSeconds(token, scope) ?? "refused";
+  }
+  const decision = await identify();
+  const own = decision.status === "known" ? decision.caller.httpTokens : undefined;
+  return (own ?? rules.httpTokens) === "optional" ? "none" : "refused";
+}
+
+async function readAnswer(
+  { headers }: IncomingMessage,
+  resource: Resource | undefined,
+  identify: () => Promise<CallerDecision>,
+  deps: AppDeps,
+): Promise<Answer> {
+  if (resource?.kind === "text") return found(resource.body);
+  if (resource === undefined || isTokenPath(resource)) return NOT_FOUND;
+  if (headers["x-forwarded-for"] !== undefined && deps.rules.refuseForwarded) return FORWARDED;
+  const decision = await identify();
+  if (decision.status !== "known") return callerRefusal(decision, deps.clock.now());
+  return ownAnswer(resource, decision.caller, deps);
+}
+
+/** What belongs to the pod that asks. */
+async function ownAnswer(
+  resource: OwnResource,
+  caller: Caller,
+  { decideRole, obtain, onForbidden, facts, startedAtMs, clock, rules }: AppDeps,
+): Promise<Answer> {
+  const role = await decideRole(caller);
+  if (role.status === "none" && resource.kind === "identity-document") {
+    return found(identityDocument(facts, { accountId: undefined, startedAtMs }));
+  }
+  if (role.status === "forbidden") onForbidden(caller, role.reason);
+  if (role.status !== "allowed") return roleRefusal(role, clock.now());
+
+  const { roleArn } = role;
+  if (resource.kind === "role-list") return found(role.shownName);
+  if (resource.kind === "identity-document") {
+    const accountId = parseRoleArn(roleArn)?.accountId;
+    return found(identityDocument(facts, { accountId, startedAtMs }));
+  }
+  if (resource.kind === "role-info") {
+    const document = roleInfoDocument(roleArn, clock.now());
+    return document === undefined ? NOT_FOUND : found(document);
+  }
+  if (!isRequestedRole(resource.name, role)) {
+    onForbidden(caller, "It asked for another role than its own");
+    return otherRoleRefusal(rules.otherRoleStatus, clock.now());
+  }
+  const result = await obtain({ caller, role });
+  if (result.status === "failed") return credentialRefusal(result, clock.now());
+  return found(documentOf(result.credentials));
+}
+
+type TokenResource = Extract<Resource, { kind: "session-token" | "dated-session-token" }>;
+type OwnResource = Exclude<Resource, TokenResource | { kind: "text" }>;
+
+function isTokenPath(resource: Resource | undefined): resource is TokenResource {
+  return resource?.kind === "session-token" || resource?.kind === "dated-session-token";
+}
+
+const documents = new WeakMap<Credentials, string>();
+
+/** Written once for the same credentials, which some clients fetch before each call. */
+function documentOf(credentials: Credentials): string {
+  let document = documents.get(credentials);
+  if (document === undefined) {
+    document = credentialsDocument(credentials);
+    documents.set(credentials, document);
+  }
+  return document;
+}
+
+function identifyCaller({ socket }: IncomingMessage, deps: AppDeps): Promise<CallerDecision> {
+  // A client that has gone meanwhile will not see the answer.
+  if (!isOpen(socket)) return Promise.resolve({ status: "unavailable", reason: "it has gone" });
+  // The socket itself, so that what is found out of a connection is remembered with it.
+  return deps.identify(remoteAddressOf(socket.remoteAddress), socket);
+}
+
+function isOpen(socket: Socket): socket is Socket & CallerConnection {
+  return [socket.remotePort, socket.localAddress, socket.localPort].every(
+    (end) => end !== undefined,
+  );
+}
+
+/** Node gives headers that are there twice as one text with a comma, except for some of its own. */
+function textOf(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header.join(", ") : header;
+}
+
+function send(res: ServerResponse, { status, body, headers }: Answer): void {
+  res.writeHead(status, {
+    "content-type": "text/plain",
+    "content-length": Buffer.byteLength(body),
+    // What some look for to tell that this is EC2.
+    server: "EC2ws",
+    ...headers,
+  });
+  res.end(body);
+}

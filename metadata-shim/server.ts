@@ -1,0 +1,32 @@
+import type { RequestListener } from "node:http";
+import { listen, type RunningServer } from "../lib/http.ts";
+import { createConnectionLimit } from "./connection-limit.ts";
+
+/** Clients ask small things over a wire without length; who is slower than this is up to something. */
+const TIMEOUTS = { headersMs: 2000, requestMs: 5000, keepAliveMs: 5000 };
+/** Session tokens and ServiceAccount tokens are headers: the longest has about 3 KiB. */
+const MAX_HEADER_BYTES = 8 * 1024;
+
+/**
+ * Serves pods: with short patience, and few connections for each address.
+ *
+ * @throws the `error` event of the server, such as EADDRINUSE and EADDRNOTAVAIL
+ */
+export function servePods(
+  app: RequestListener,
+  {
+    port,
+    host,
+    drainMs,
+    onRefusedConnection,
+  }: {
+    readonly port: number;
+    readonly host: string | undefined;
+    readonly drainMs: number;
+    readonly onRefusedConnection: () => void;
+  },
+): Promise<RunningServer> {
+  const acceptConnection = createConnectionLimit({ onRefused: onRefusedConnection });
+  const limits = { maxHeaderBytes: MAX_HEADER_BYTES, timeouts: TIMEOUTS, acceptConnection };
+  return listen(app, { port, host, drainMs, ...limits });
+}
