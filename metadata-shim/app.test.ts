@@ -16,8 +16,8 @@ import { servePods } from "./server.ts";
 const ROLE = "arn:aws:iam::111122223333:role/team/app-role";
 const ROLES = "/latest/meta-data/iam/security-credentials";
 const STRICT: ProtocolRules = {
+  profile: "strict",
   httpTokens: "required",
-  otherRoleStatus: 404,
   refuseForwarded: true,
 };
 
@@ -69,6 +69,7 @@ async function start(changes: Partial<AppDeps> = {}): Promise<World> {
       status: "allowed",
       roleArn: ROLE,
       shownName: "app-role",
+      otherNames: [],
       audience: "sts.amazonaws.com",
       serviceAccountUid: "sa",
       legacy: false,
@@ -190,12 +191,16 @@ describe("session tokens", () => {
 });
 
 describe("where profiles differ", () => {
-  for (const otherRoleStatus of [404, 403] as const) {
-    it(`another role is ${otherRoleStatus}`, async () => {
-      await using world = await start({ rules: { ...STRICT, otherRoleStatus } });
+  for (const [profile, wanted] of [
+    ["strict", 404],
+    ["kube2iam", 403],
+    ["kiam", 403],
+  ] as const) {
+    it(`another role is ${wanted} in ${profile}`, async () => {
+      await using world = await start({ rules: { ...STRICT, profile } });
       const headers = withToken(await world.token());
       const { status } = await world.ask({ path: `${ROLES}/other`, headers });
-      assert.equal(status, otherRoleStatus);
+      assert.equal(status, wanted);
     });
   }
 

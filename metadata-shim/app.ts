@@ -3,7 +3,13 @@ import type { Socket } from "node:net";
 import { parseRoleArn } from "../lib/arn.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
-import type { Caller, CallerConnection, CallerDecision, IdentifyCaller } from "./caller/caller.ts";
+import type {
+  Caller,
+  CallerConnection,
+  CallerDecision,
+  HttpTokens,
+  IdentifyCaller,
+} from "./caller/caller.ts";
 import type { Credentials, ObtainCredentials } from "./credentials/credentials.ts";
 import { isAllowedHost } from "./imds/allowed-hosts.ts";
 import {
@@ -27,6 +33,7 @@ import {
   credentialRefusal,
   otherRoleRefusal,
   roleRefusal,
+  type RefusedRequest,
 } from "./imds/refusals.ts";
 import { parseRequestPath } from "./imds/request-path.ts";
 import { isRequestedRole } from "./imds/requested-role.ts";
@@ -34,14 +41,15 @@ import { issueSessionToken, parseTokenTtl, remainingTokenSeconds } from "./imds/
 import type { ShimMetrics } from "./metrics.ts";
 import { remoteAddressOf } from "./remote-address.ts";
 import { isBodyWithin } from "./request-body.ts";
+import type { Profile } from "./role/profile.ts";
 import type { DecideRole } from "./role/role-decision.ts";
 
 /** Where profiles differ in the protocol. */
 export interface ProtocolRules {
+  /** Whose words refusals have. */
+  readonly profile: Profile;
   /** Whether reads need a session token, where no annotation says it (EC2's `HttpTokens`). */
-  readonly httpTokens: "required" | "optional";
-  /** For credentials of another role than the pod's. */
-  readonly otherRoleStatus: 403 | 404;
+  readonly httpTokens: HttpTokens;
   /** Whether credentials are refused to requests that a proxy has passed on. */
   readonly refuseForwarded: boolean;
 }
@@ -166,7 +174,7 @@ async function sessionOf(
 }
 
 async function readAnswer(
-  { headers }: IncomingMessage,
+  { headers, socket }: IncomingMessage,
   resource: Resource | undefined,
   identify: () => Promise<CallerDecision>,
   deps: AppDeps,
@@ -175,22 +183,24 @@ async function readAnswer(
   if (resource === undefined || isTokenPath(resource)) return NOT_FOUND;
   if (headers["x-forwarded-for"] !== undefined && deps.rules.refuseForwarded) return FORWARDED;
   const decision = await identify();
-  if (decision.status !== "known") return callerRefusal(decision, deps.clock.now());
-  return ownAnswer(resource, decision.caller, deps);
+  const request = refusedRequest(resource, remoteAddressOf(socket.remoteAddress), deps);
+  if (decision.status !== "known") return callerRefusal(decision, request);
+  return ownAnswer(resource, decision.caller, request, deps);
 }
 
 /** What belongs to the pod that asks. */
 async function ownAnswer(
   resource: OwnResource,
   caller: Caller,
-  { decideRole, obtain, onForbidden, facts, startedAtMs, clock, rules }: AppDeps,
+  request: RefusedRequest,
+  { decideRole, obtain, onForbidden, facts, startedAtMs, clock }: AppDeps,
 ): Promise<Answer> {
   const role = await decideRole(caller);
   if (role.status === "none" && resource.kind === "identity-document") {
     return found(identityDocument(facts, { accountId: undefined, startedAtMs }));
   }
   if (role.status === "forbidden") onForbidden(caller, role.reason);
-  if (role.status !== "allowed") return roleRefusal(role, clock.now());
+  if (role.status !== "allowed") return roleRefusal(role, request);
 
   const { roleArn } = role;
   if (resource.kind === "role-list") return found(role.shownName);
@@ -204,11 +214,20 @@ async function ownAnswer(
   }
   if (!isRequestedRole(resource.name, role)) {
     onForbidden(caller, "It asked for another role than its own");
-    return otherRoleRefusal(rules.otherRoleStatus, clock.now());
+    return otherRoleRefusal(request);
   }
   const result = await obtain({ caller, role });
-  if (result.status === "failed") return credentialRefusal(result, clock.now());
+  if (result.status === "failed") return credentialRefusal(result);
   return found(documentOf(result.credentials));
+}
+
+function refusedRequest(
+  resource: OwnResource,
+  address: string,
+  { rules: { profile } }: AppDeps,
+): RefusedRequest {
+  if (resource.kind !== "role") return { profile, address, asked: "list" };
+  return { profile, address, asked: "credentials", requestedName: resource.name };
 }
 
 type TokenResource = Extract<Resource, { kind: "session-token" | "dated-session-token" }>;

@@ -70,6 +70,7 @@ async function start(changes: Partial<ContainerCredentialsDeps> = {}): Promise<W
       status: "allowed",
       roleArn: "arn:aws:iam::111122223333:role/team/app",
       shownName: "app",
+      otherNames: [],
       audience: "sts.amazonaws.com",
       serviceAccountUid: "sa-uid",
       legacy: false,

@@ -1,103 +1,81 @@
 import type { CallerDecision } from "../caller/caller.ts";
 import type { CredentialFailure } from "../credentials/credentials.ts";
+import { PROFILE_ANSWERS, type RefusalFacts, type RefusalReason } from "../role/profile-answers.ts";
+import type { Profile } from "../role/profile.ts";
 import type { RoleDecision } from "../role/role-decision.ts";
 import type { Answer, AnswerReason } from "./answer.ts";
-import { metadataTime } from "./documents.ts";
 
-/**
- * What a client is told that gets no credentials. The status says what an SDK does next: it asks
- * again after 503, and gives up after 403 and 404. The body is for humans. It is never 200, after
- * which AWS SDK for JavaScript v2 would wait for ever.
- */
-interface Refusal {
-  readonly status: 403 | 404 | 503;
-  readonly reason: AnswerReason;
-  /** For the client. */
-  readonly code: string;
+// What a client is told that gets no credentials. The status says what an SDK does next: it asks
+// again after 503, and gives up after 403 and 404. It is never 200 with an error in the body, after
+// which AWS SDK for JavaScript v2 would wait for ever.
+
+/** Who asks, and for what. */
+export interface RefusedRequest extends Pick<RefusalFacts, "asked" | "address" | "requestedName"> {
+  readonly profile: Profile;
 }
-
-const CALLER_REFUSALS = {
-  unknown: { status: 404, reason: "caller-unknown", code: "UnknownCaller" },
-  ambiguous: { status: 503, reason: "caller-ambiguous", code: "AmbiguousCaller" },
-  unavailable: { status: 503, reason: "caller-unavailable", code: "Unavailable" },
-} as const;
-const CALLER_MESSAGES = {
-  unknown: "No pod of this node has this address",
-  ambiguous: "More than one pod has this address",
-  unavailable: "Which pod has this address is not known now",
-} as const;
 
 /** Refuses a caller that is not exactly one pod of this node. */
 export function callerRefusal(
   decision: Exclude<CallerDecision, { status: "known" }>,
-  nowMs: number,
+  request: RefusedRequest,
 ): Answer {
-  const { status } = decision;
-  const detail =
-    status === "ambiguous"
-      ? decision.podNames.join(", ")
-      : status === "unavailable"
-        ? decision.reason
-        : undefined;
-  return render(CALLER_REFUSALS[status], { message: CALLER_MESSAGES[status], detail, nowMs });
+  if (decision.status === "unavailable") {
+    const body = "Which pod has this address is not known now";
+    return { status: 503, body, reason: "caller-unavailable", detail: decision.reason };
+  }
+  if (decision.status === "unknown") return inProfile("caller-unknown", request);
+  const { podNames } = decision;
+  const detail = podNames.join(", ");
+  return { ...inProfile("caller-ambiguous", { ...request, podNames }), detail };
 }
-
-const ROLE_REFUSALS = {
-  none: { status: 404, reason: "no-role", code: "NoRole" },
-  forbidden: { status: 403, reason: "role-forbidden", code: "Forbidden" },
-  unavailable: { status: 503, reason: "role-unavailable", code: "Unavailable" },
-} as const;
 
 /** Refuses a pod that has no role, or may not have it. */
 export function roleRefusal(
   decision: Exclude<RoleDecision, { status: "allowed" }>,
-  nowMs: number,
+  request: RefusedRequest,
 ): Answer {
-  const detail = decision.status === "none" ? undefined : decision.reason;
-  const message =
-    decision.status === "none"
-      ? "This pod has no role"
-      : decision.status === "forbidden"
-        ? decision.reason
-        : "What this pod may have is not known now";
-  return render(ROLE_REFUSALS[decision.status], { message, detail, nowMs });
+  if (decision.status === "none") return inProfile("no-role", request);
+  const { reason: detail } = decision;
+  if (decision.status === "forbidden") {
+    return { ...inProfile("role-forbidden", { ...request, denial: detail }), detail };
+  }
+  const body = "What this pod may have is not known now";
+  return { status: 503, body, reason: "role-unavailable", detail };
 }
 
 /** Refuses credentials of another role than the pod's. */
-export function otherRoleRefusal(status: 403 | 404, nowMs: number): Answer {
-  const refusal = { status, reason: "other-role", code: "OtherRole" } as const;
-  return render(refusal, { message: "This is not the role of this pod", nowMs });
+export function otherRoleRefusal(request: RefusedRequest): Answer {
+  return inProfile("other-role", request);
 }
 
 const CREDENTIAL_REFUSALS = {
-  // EC2's own code where the trust policy says no.
-  refused: { status: 403, reason: "credentials-refused", code: "AssumeRoleUnauthorizedAccess" },
+  refused: { status: 403, reason: "credentials-refused" },
   // Not 429, after which Go's first SDK waits for up to 8 s.
-  throttled: { status: 503, reason: "credentials-throttled", code: "AssumeRoleUnavailable" },
-  unavailable: { status: 503, reason: "credentials-unavailable", code: "AssumeRoleUnavailable" },
-  "token-missing": { status: 503, reason: "token-missing", code: "AssumeRoleUnavailable" },
-} as const;
+  throttled: { status: 503, reason: "credentials-throttled" },
+  unavailable: { status: 503, reason: "credentials-unavailable" },
+  "token-missing": { status: 503, reason: "token-missing" },
+} as const satisfies Record<
+  CredentialFailure["kind"],
+  { readonly status: number; readonly reason: AnswerReason }
+>;
 
 /** Says what STS said, or that it could not be asked. */
-export function credentialRefusal(
-  { kind, code, message: sentence, retryAfterMs }: CredentialFailure,
-  nowMs: number,
-): Answer {
-  const message = `${code}: ${sentence}`;
-  const answer = render(CREDENTIAL_REFUSALS[kind], { message, detail: message, nowMs });
+export function credentialRefusal({
+  kind,
+  code,
+  message,
+  retryAfterMs,
+}: CredentialFailure): Answer {
+  const body = `${code}: ${message}`;
+  const answer = { ...CREDENTIAL_REFUSALS[kind], body, detail: body };
   if (retryAfterMs === undefined) return answer;
   const seconds = Math.max(1, Math.ceil(retryAfterMs / 1000));
   return { ...answer, headers: { "retry-after": String(seconds) } };
 }
 
-function render(
-  { status, reason, code }: Refusal,
-  {
-    message,
-    detail,
-    nowMs,
-  }: { readonly message: string; readonly detail?: string | undefined; readonly nowMs: number },
+function inProfile(
+  reason: RefusalReason,
+  { profile, ...facts }: RefusedRequest & RefusalFacts,
 ): Answer {
-  const body = JSON.stringify({ Code: code, Message: message, LastUpdated: metadataTime(nowMs) });
-  return { status, body, reason, detail };
+  return { ...PROFILE_ANSWERS[profile][reason](facts), reason };
 }
