@@ -1,4 +1,4 @@
-import { Counter, Histogram, type Registry } from "prom-client";
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { CredentialFailure } from "./credentials/credentials.ts";
 import type { Resource } from "./imds/metadata-tree.ts";
 
@@ -10,18 +10,22 @@ export interface ShimMetrics {
   readonly containerRequests: Pick<Counter<"code">, "inc"> & {
     inc(labels: { code: string }): void;
   };
-  readonly handedOut: Pick<Counter, "inc">;
+  readonly issued: Pick<Counter, "inc">;
   readonly forbidden: Pick<Counter, "inc">;
   readonly credentialErrors: Pick<Counter<"kind">, "inc"> & {
     inc(labels: { kind: CredentialFailure["kind"] }): void;
   };
   readonly refusedConnections: Pick<Counter, "inc">;
+  readonly foreignConnections: Pick<Counter, "inc">;
+  readonly knownPods: Pick<Gauge, "set">;
+  readonly podsStaleSeconds: Pick<Gauge, "set">;
+  readonly credentialEntries: Pick<Gauge, "set">;
 }
 
 /** A cached answer takes well below a millisecond, a first one a call of STS. */
 const REQUEST_BUCKETS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 
-/** Makes the shim's instruments. */
+/** Makes the shim's instruments; the gauges are set when they are read. */
 export function createMetrics(registry: Registry): ShimMetrics {
   const registers = [registry];
   return {
@@ -43,9 +47,9 @@ export function createMetrics(registry: Registry): ShimMetrics {
       labelNames: ["code"],
       registers,
     }),
-    handedOut: new Counter({
-      name: "irsa_shim_credentials_handed_out_total",
-      help: "Credentials that a pod got for the first time",
+    issued: new Counter({
+      name: "irsa_shim_credentials_issued_total",
+      help: "Credentials that STS gave for pods of this node",
       registers,
     }),
     forbidden: new Counter({
@@ -55,13 +59,33 @@ export function createMetrics(registry: Registry): ShimMetrics {
     }),
     credentialErrors: new Counter({
       name: "irsa_shim_credential_errors_total",
-      help: "Requests of pods that may have their role and got no credentials, by the kind of failure",
+      help: "Tries to get credentials that failed, by the kind of failure",
       labelNames: ["kind"],
       registers,
     }),
     refusedConnections: new Counter({
       name: "irsa_shim_refused_connections_total",
       help: "Connections that were closed at once since their address, or all together, had too many",
+      registers,
+    }),
+    foreignConnections: new Counter({
+      name: "irsa_shim_foreign_connections_total",
+      help: "Connections that showed the address of a pod which, by the kernel, has no end of them",
+      registers,
+    }),
+    knownPods: new Gauge({
+      name: "irsa_shim_known_pods",
+      help: "Pods of this node that may call from an address of their own",
+      registers,
+    }),
+    podsStaleSeconds: new Gauge({
+      name: "irsa_shim_pods_stale_seconds",
+      help: "Time since the API server last told anything about the pods of this node",
+      registers,
+    }),
+    credentialEntries: new Gauge({
+      name: "irsa_shim_credential_entries",
+      help: "Credentials that are kept, and failures",
       registers,
     }),
   };

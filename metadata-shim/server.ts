@@ -4,8 +4,8 @@ import { createConnectionLimit } from "./connection-limit.ts";
 
 /** Clients ask small things over a wire without length; who is slower than this is up to something. */
 const TIMEOUTS = { headersMs: 2000, requestMs: 5000, keepAliveMs: 5000 };
-/** Session tokens and ServiceAccount tokens are headers: the longest has about 3 KiB. */
-const MAX_HEADER_BYTES = 8 * 1024;
+/** As Node has it: ServiceAccount tokens are headers here, and nonsense of 10 KB is to be a 401. */
+const MAX_HEADER_BYTES = 16 * 1024;
 
 /**
  * Serves pods: with short patience, and few connections for each address.

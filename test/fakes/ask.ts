@@ -47,6 +47,8 @@ export async function ask({
     agent: false,
     ...(from === undefined ? {} : { localAddress: from }),
   });
+  // An answer may come before the body is sent, and the end of the connection with it.
+  req.on("error", () => {});
   req.end(body);
   const [res]: IncomingMessage[] = await once(req, "response");
   if (res === undefined) throw new Error("Expected a response");

@@ -1,0 +1,64 @@
+import type { Logger } from "../lib/log.ts";
+import type { Caller } from "./caller/caller.ts";
+import type { KnownPod } from "./caller/known-pod.ts";
+import type {
+  CredentialFailure,
+  CredentialRequest,
+  Credentials,
+} from "./credentials/credentials.ts";
+import { metadataTime } from "./imds/documents.ts";
+import type { ShimMetrics } from "./metrics.ts";
+import type { PodEvents } from "./pod-events.ts";
+
+/** What is written down of what pods get and do not get: in the log, as a number, on the pod. */
+export interface Records {
+  /** STS gave credentials: the audit. Who has a key id finds the pod by this line. */
+  readonly issued: (request: CredentialRequest, credentials: Credentials) => void;
+  /** STS gave none, or there was no token to show it. */
+  readonly failed: (request: CredentialRequest, failure: CredentialFailure) => void;
+  /** A pod asked for what a policy forbids, or for another role than its own. */
+  readonly forbidden: (caller: Caller, reason: string) => void;
+  /** A connection showed the address of a pod and was not the pod's. */
+  readonly foreign: (pod: KnownPod, address: string) => void;
+}
+
+/** Writes it down; never a secret, a token or the text of one. */
+export function createRecords({
+  log,
+  metrics,
+  events,
+}: {
+  readonly log: Pick<Logger, "info" | "warn">;
+  readonly metrics: Pick<
+    ShimMetrics,
+    "issued" | "credentialErrors" | "forbidden" | "foreignConnections"
+  >;
+  readonly events: PodEvents;
+}): Records {
+  return {
+    issued(request, { accessKeyId, expiresAtMs }) {
+      metrics.issued.inc();
+      const expiration = metadataTime(expiresAtMs);
+      log.info({ ...factsOf(request), accessKeyId, expiration }, "Issued credentials");
+    },
+    failed(request, failure) {
+      const { kind, code, message: problem } = failure;
+      metrics.credentialErrors.inc({ kind });
+      log.warn({ ...factsOf(request), kind, code, problem }, "Cannot issue credentials");
+      events.credentialError(request, failure);
+    },
+    forbidden(caller, reason) {
+      metrics.forbidden.inc();
+      events.forbidden(caller, reason);
+    },
+    foreign({ uid: podUid, namespace, name: pod }, address) {
+      metrics.foreignConnections.inc();
+      log.warn({ podUid, namespace, pod, address }, "A connection only shows the address of a pod");
+    },
+  };
+}
+
+function factsOf({ caller, role }: CredentialRequest): Readonly<Record<string, string>> {
+  const { podUid, podName: pod, namespace, serviceAccount } = caller;
+  return { podUid, namespace, pod, serviceAccount, roleArn: role.roleArn };
+}
