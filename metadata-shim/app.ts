@@ -74,6 +74,18 @@ export interface AppDeps {
   readonly clock: Pick<Clock, "now">;
   readonly log: Pick<Logger, "debug" | "info" | "error">;
   readonly metrics: Pick<ShimMetrics, "requests" | "requestSeconds">;
+  /** Told of each answer. */
+  readonly onAnswer?: ((facts: AnsweredRequest) => void) | undefined;
+}
+
+/** An answer as it went out. */
+export interface AnsweredRequest {
+  readonly resource: Resource["kind"] | "none";
+  readonly method: string;
+  readonly status: number;
+  readonly reason: AnswerReason;
+  /** From the request's head on. */
+  readonly seconds: number;
 }
 
 /** Largest body that a request may have: a token request has none, some clients send a byte or two. */
@@ -105,13 +117,15 @@ async function respond(req: IncomingMessage, res: ServerResponse, deps: AppDeps)
   send(res, answer);
 
   const { status, reason } = answer;
-  const labels = { resource: resource?.kind ?? "none", code: String(status) } as const;
-  deps.metrics.requests.inc(labels);
-  deps.metrics.requestSeconds.observe((performance.now() - startMs) / 1000);
+  const { method = "", socket } = req;
+  const kind = resource?.kind ?? "none";
+  const seconds = (performance.now() - startMs) / 1000;
+  deps.metrics.requests.inc({ resource: kind, code: String(status) });
+  deps.metrics.requestSeconds.observe(seconds);
+  deps.onAnswer?.({ resource: kind, method, status, reason, seconds });
   if (reason === "ok") return;
-  const { method, socket } = req;
   const address = remoteAddressOf(socket.remoteAddress);
-  const facts = { address, method, resource: labels.resource, status, reason };
+  const facts = { address, method, resource: kind, status, reason };
   const level = QUIET.has(reason) ? "debug" : "info";
   deps.log[level]({ ...facts, detail: answer.detail }, "Refused a request");
 }

@@ -8,6 +8,7 @@ import { instanceMetadata } from "../lib/instance-metadata.ts";
 import { connect, type KubeConnection } from "../lib/kube/connection.ts";
 import { EventRecorder } from "../lib/kube/events.ts";
 import type { Logger } from "../lib/log.ts";
+import packageJson from "../package.json" with { type: "json" };
 import { createApp } from "./app.ts";
 import { createIdentifyCaller } from "./caller/identify-caller.ts";
 import { podKeeper } from "./caller/known-pod.ts";
@@ -27,10 +28,11 @@ import { startContainerCredentials } from "./container-credentials/start-contain
 import { kubeletTokenSource } from "./credentials/kubelet-token.ts";
 import type { PodTokenSource } from "./credentials/pod-token.ts";
 import { requestedTokenSource } from "./credentials/requested-token.ts";
-import { startCredentials } from "./credentials/start-credentials.ts";
+import { startCredentials, type RunningCredentials } from "./credentials/start-credentials.ts";
 import { METADATA_HOSTS } from "./imds/allowed-hosts.ts";
 import { createMetadataTree } from "./imds/metadata-tree.ts";
 import { TOKEN_NONCE_BYTES } from "./imds/session-token.ts";
+import { legacyAnswerOf, withLookUps } from "./legacy-answers.ts";
 import { withLegacyHealth } from "./legacy-health.ts";
 import { createMetrics } from "./metrics.ts";
 import { createOperationsApp } from "./operations-app.ts";
@@ -38,6 +40,7 @@ import { startOwnRules } from "./own-rules.ts";
 import { createPodEvents } from "./pod-events.ts";
 import { createRecords } from "./records.ts";
 import { discoverRole } from "./role/discover-role.ts";
+import { createLegacyMetrics } from "./role/legacy-metrics.ts";
 import { legacyPlaceOf } from "./role/legacy-config.ts";
 import { PROFILE_TRAITS } from "./role/profile.ts";
 import { podKeysOf, roleSettingsOf, wantsDiscovery } from "./role/role-config.ts";
@@ -109,6 +112,10 @@ export async function startShim(
   const nodeName = place.nodeName || hostname();
   const startedAtMs = clock.now();
   const metrics = createMetrics(registry);
+  const legacyMetrics = createLegacyMetrics(registry, profile, {
+    version: packageJson.version,
+    cacheSize: () => credentials.size,
+  });
   const connection = connect({
     kubeconfig: config.kubeconfig,
     kubeApi: config.apiServer,
@@ -136,7 +143,7 @@ export async function startShim(
     clock,
     log,
   });
-  const credentials = stack.use(
+  const credentials: RunningCredentials = stack.use(
     startCredentials({
       tokenSources: tokenSourcesOf(config, connection),
       region: place.region,
@@ -149,6 +156,10 @@ export async function startShim(
       clock,
       monotonicNow,
       random: Math.random,
+      onExchange: (facts) => {
+        metrics.exchangeSeconds.observe({ code: facts.errorCode ?? "OK" }, facts.seconds);
+        legacyMetrics?.onExchange(facts);
+      },
       onIssued: records.issued,
       onFailed: records.failed,
     }),
@@ -191,11 +202,15 @@ export async function startShim(
     hosts: allowedHostsOf(config, place),
     identify,
     decideRole: roles.decideRole,
-    obtain: credentials.obtain,
+    obtain:
+      legacyMetrics === undefined
+        ? credentials.obtain
+        : withLookUps(credentials.obtain, legacyMetrics),
     onForbidden: records.forbidden,
     clock,
     log,
     metrics,
+    onAnswer: legacyMetrics && ((answered) => legacyMetrics.onAnswer(legacyAnswerOf(answered))),
   });
 
   let draining = false;

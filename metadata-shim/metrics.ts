@@ -11,6 +11,9 @@ export interface ShimMetrics {
     inc(labels: { code: string }): void;
   };
   readonly issued: Pick<Counter, "inc">;
+  readonly exchangeSeconds: Pick<Histogram<"code">, "observe"> & {
+    observe(labels: { code: string }, seconds: number): void;
+  };
   readonly forbidden: Pick<Counter, "inc">;
   readonly credentialErrors: Pick<Counter<"kind">, "inc"> & {
     inc(labels: { kind: CredentialFailure["kind"] }): void;
@@ -24,6 +27,9 @@ export interface ShimMetrics {
 
 /** A cached answer takes well below a millisecond, a first one a call of STS. */
 const REQUEST_BUCKETS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+
+/** STS answers in some hundred milliseconds, after it has asked the issuer. */
+const EXCHANGE_BUCKETS_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 /** Makes the shim's instruments; the gauges are set when they are read. */
 export function createMetrics(registry: Registry): ShimMetrics {
@@ -50,6 +56,13 @@ export function createMetrics(registry: Registry): ShimMetrics {
     issued: new Counter({
       name: "irsa_shim_credentials_issued_total",
       help: "Credentials that STS gave for pods of this node",
+      registers,
+    }),
+    exchangeSeconds: new Histogram({
+      name: "irsa_shim_sts_duration_seconds",
+      help: "Time of calls of STS, by the code of the answer",
+      labelNames: ["code"],
+      buckets: EXCHANGE_BUCKETS_SECONDS,
       registers,
     }),
     forbidden: new Counter({

@@ -4,7 +4,7 @@ import { CredentialCache, type CredentialCacheDeps } from "./credential-cache.ts
 import type { ObtainCredentials } from "./credentials.ts";
 import { createIssue } from "./issue-credentials.ts";
 import { firstPodToken, type PodTokenSource } from "./pod-token.ts";
-import { createStsExchange, type StsOptions } from "./sts-exchange.ts";
+import { createStsExchange, type ExchangeToken, type StsOptions } from "./sts-exchange.ts";
 
 /** The credentials of all pods of this node. */
 export interface RunningCredentials extends Disposable {
@@ -27,6 +27,16 @@ export interface CredentialsOptions
   readonly clock: Clock;
   readonly monotonicNow: () => number;
   readonly random: () => number;
+  /** Told of each call of STS. */
+  readonly onExchange?: ((facts: ExchangeFacts) => void) | undefined;
+}
+
+/** One call of STS. */
+export interface ExchangeFacts {
+  readonly roleArn: string;
+  /** Undefined when it gave credentials, else the code of the error. */
+  readonly errorCode: string | undefined;
+  readonly seconds: number;
 }
 
 /** A node has some hundred pods at most, and pods of a few ServiceAccounts each. */
@@ -42,10 +52,18 @@ export function startCredentials(options: CredentialsOptions): RunningCredential
   );
   // A budget that went by a clock that is set back would be used up until that has caught up.
   const budget = new AccountBudget({ ...options.budget, clock: { now: monotonicNow }, random });
+  const exchange: ExchangeToken = async (asked) => {
+    const startMs = monotonicNow();
+    const result = await sts.exchange(asked);
+    const errorCode = result.status === "good" ? undefined : result.code;
+    const seconds = (monotonicNow() - startMs) / 1000;
+    options.onExchange?.({ roleArn: asked.roleArn, errorCode, seconds });
+    return result;
+  };
   const tokenOf = firstPodToken(options.tokenSources);
   const cache = resources.use(
     new CredentialCache({
-      issue: createIssue({ tokenOf, exchange: sts.exchange, budget, durationSeconds }),
+      issue: createIssue({ tokenOf, exchange, budget, durationSeconds }),
       durationSeconds,
       patienceMs: options.patienceMs,
       maxEntries: MAX_ENTRIES,
