@@ -2,10 +2,16 @@ import { rm, writeFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { systemClock } from "../../lib/clock.ts";
 import { AppError } from "../../lib/errors.ts";
-import { createLogger } from "../../lib/log.ts";
+import { createLogger, type Logger } from "../../lib/log.ts";
 import type { Program } from "../../lib/program.ts";
+import {
+  AGENT_LINK,
+  ensureAgentLink,
+  removeAgentLink,
+} from "../../metadata-shim/container-credentials/agent-link.ts";
 import { findTargets } from "../../metadata-shim/rules/find-targets.ts";
 import { keepRules } from "../../metadata-shim/rules/keep-rules.ts";
+import { presentFamilies } from "../../metadata-shim/rules/present-families.ts";
 import { removeRules } from "../../metadata-shim/rules/remove-rules.ts";
 import {
   applyConfig,
@@ -60,7 +66,9 @@ function addApply(rules: Command, { env, stdout, signal }: Program): void {
       clock: systemClock,
       intervalMs: config.watchIntervalMs,
       signal: config.watch ? signal : once.signal,
-      onLook: async (inPlace) => {
+      onLook: async (areRulesInPlace) => {
+        const inPlace =
+          areRulesInPlace && (!config.containerCredentials || (await keepAgentLink(log)));
         if (readyFile !== "" && inPlace !== areInPlace) await showReady(readyFile, inPlace);
         areInPlace = inPlace;
         if (!config.watch) once.abort();
@@ -71,6 +79,18 @@ function addApply(rules: Command, { env, stdout, signal }: Program): void {
       throw new AppError("RULES_FAILED", 500, "Cannot put in all rules: the log says why");
     }
   });
+}
+
+/** Whether the link is there. */
+async function keepAgentLink(log: Pick<Logger, "info" | "error">): Promise<boolean> {
+  try {
+    const isNew = await ensureAgentLink(presentFamilies(), runProgram);
+    if (isNew) log.info({ link: AGENT_LINK }, "Made the link of container credentials");
+    return true;
+  } catch (err) {
+    log.error({ err }, "Cannot make the link of container credentials");
+    return false;
+  }
 }
 
 async function showReady(readyFile: string, isReady: boolean): Promise<void> {
@@ -87,5 +107,6 @@ function addRemove(rules: Command, { env, stdout }: Program): void {
     const removals = await removeRules(shim, runProgram);
     const places = removals.map(({ family, backend }) => `${family} (${backend})`).join(", ");
     stdout.write(places === "" ? "There were no rules\n" : `Removed the rules of ${places}\n`);
+    if (await removeAgentLink(runProgram)) stdout.write(`Removed the link ${AGENT_LINK}\n`);
   });
 }

@@ -43,6 +43,11 @@ export const applyConfig = defineConfig({
   appPort,
   hostInterface,
   iptablesBackend,
+  containerCredentials: toggle(
+    "container-credentials",
+    false,
+    "Also makes the link with the addresses of the container-credentials endpoint",
+  ),
   watch: toggle("watch", false, "Goes on looking, and puts back rules that are lost"),
   watchIntervalMs: value(
     "watch-interval-ms",
