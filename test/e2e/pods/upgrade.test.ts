@@ -128,9 +128,10 @@ async function loadAnotherImage(): Promise<string> {
 async function newestPod(): Promise<string> {
   const namespace = TEAM;
   const { items } = await product.cluster.admin.core.listNamespacedPod({ namespace });
-  const time = ({ metadata }: (typeof items)[number]): number =>
-    metadata?.creationTimestamp?.getTime() ?? 0;
-  return JSON.stringify(items.toSorted((a, b) => time(b) - time(a))[0]?.spec);
+  // Many are created in the one second that a creationTimestamp tells.
+  const version = ({ metadata }: (typeof items)[number]): number =>
+    Number(metadata?.resourceVersion ?? 0);
+  return JSON.stringify(items.toSorted((a, b) => version(b) - version(a))[0]?.spec);
 }
 
 function objectsNow(): Promise<readonly string[]> {
