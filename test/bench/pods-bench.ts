@@ -32,6 +32,7 @@ export async function benchPods(
   await installation.untilRolledOut(cluster, "irsa-webhook", "irsa-issuer");
   await installation.createNamespace(cluster, "without", ROLE);
   await installation.createCoveredNamespace(cluster, "with", ROLE);
+  await installation.untilPodsAreMutated(cluster, "with");
   const times = { with: [] as PodTimes[], without: [] as PodTimes[] };
   // The first ones find nothing prepared.
   for (let i = -1; i < pods; i += 1) {

@@ -59,6 +59,7 @@ describe("pods of an installation by kubectl, behind an Ingress", { skip }, () =
     cleanUp.use(await installation.publishIngress(product));
     roleArn = await installation.createRole(product);
     await installation.createCoveredNamespace(cluster, TEAM, roleArn);
+    await installation.untilPodsAreMutated(cluster, TEAM);
     await create(TEAM, [
       // The first, since it waits for a full minute.
       workloads.cronJob("nightly"),
@@ -221,6 +222,7 @@ describe("pods of an installation by Helm, with TLS from a Secret", { skip }, ()
       await installation.prepareNamespace(product);
       await installation.runHelm(product, "install");
       await installation.untilRolledOut(product.cluster, "irsa-webhook", "irsa-issuer");
+      await installation.untilPodsAreMutated(product.cluster, TEAM);
     });
     await installation.publishService(product);
   });

@@ -103,6 +103,23 @@ export async function untilRolledOut(cluster: Cluster, ...names: readonly string
   }
 }
 
+/**
+ * Resolves when a pod of the covered namespace would get its role. The kube-proxy of a node takes a
+ * moment to learn of the webhook's pods from when these are ready, and the API server to learn of
+ * the configuration; a pod of that moment is let go without its role in an `enabled` namespace.
+ */
+export async function untilPodsAreMutated({ admin }: Cluster, namespace: string): Promise<void> {
+  const containers = [{ name: "app", image: "localhost/none" }];
+  const body = {
+    metadata: { name: "would-be" },
+    spec: { serviceAccountName: SERVICE_ACCOUNT, containers },
+  };
+  await eventually("a pod that would get its role", async () => {
+    const pod = await admin.core.createNamespacedPod({ namespace, body, dryRun: "All" });
+    return JSON.stringify(pod.spec).includes("AWS_ROLE_ARN") || undefined;
+  });
+}
+
 /** Lets AWS reach the issuer as a load balancer does, which passes TLS through to the Service. */
 export async function publishService(product: ProductCluster): Promise<void> {
   const { cluster } = product;

@@ -28,6 +28,7 @@ before(async () => {
     await installation.untilRolledOut(product.cluster, "irsa-webhook");
   });
   await installation.createCoveredNamespace(product.cluster, TEAM, ROLE);
+  await installation.untilPodsAreMutated(product.cluster, TEAM);
 });
 after(() => product?.[Symbol.asyncDispose]());
 
