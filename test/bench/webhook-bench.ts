@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { prepareStage, type Stage } from "../../cli/demo/stage.ts";
 import { connect } from "../../lib/kube/connection.ts";
-import { imageEnvironmentOf } from "../../scripts/image/image-environment.ts";
+import { imageSettingsOf } from "../../scripts/image/image-settings.ts";
 import { startControlPlane } from "../kubernetes/control-plane.ts";
 import { freePort } from "../kubernetes/free-port.ts";
 import {
@@ -118,11 +118,12 @@ async function startWebhook(
   stack: AsyncDisposableStack,
 ): Promise<{ running: Running; startUp: StartUp }> {
   const [port, metricsPort] = [await freePort([HOST]), await freePort([HOST])];
-  const args = [bundle, "webhook", "--kubeconfig", kubeconfig, "--host", HOST];
+  const dockerfile = await readFile(fileOf("../../Dockerfile"), "utf8");
+  const { env, nodeFlags } = imageSettingsOf(dockerfile);
+  const args = [...nodeFlags, bundle, "webhook", "--kubeconfig", kubeconfig, "--host", HOST];
   args.push("--port", String(port), "--metrics-port", String(metricsPort), "--in-cluster=false");
   args.push("--tls-cert", stage.certFile, "--tls-key", stage.keyFile);
   const startMs = performance.now();
-  const env = imageEnvironmentOf(await readFile(fileOf("../../Dockerfile"), "utf8"));
   const place = { folder: stage.folder, core: options.cores?.server, env };
   const server = stack.use(await startServerProcess("webhook", args, place));
   let asked = 0;
