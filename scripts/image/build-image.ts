@@ -15,6 +15,7 @@ const CONTEXT_FILES = ["Dockerfile", ".dockerignore", "LICENSE"];
 /** The tag of the base `local` in the store of buildah. */
 export const LOCAL_BASE = "localhost/irsa-base:local";
 const IPTABLES_BASE = "localhost/irsa-base-iptables:local";
+const ROOT = "0:0";
 
 /**
  * Bundles the program, and builds the image of it by the Dockerfile.
@@ -62,7 +63,7 @@ export async function buildImage({
   await buildah.save(name, imageFile);
   if (iptablesFile !== undefined) {
     await buildIptablesBase(buildah, { folder, base });
-    const withIptables = { ...buildArgs, BASE: IPTABLES_BASE };
+    const withIptables = { ...buildArgs, BASE: IPTABLES_BASE, RUN_AS: ROOT };
     const other = iptablesImageOf(name);
     await buildah.build(context, { tag: other, buildArgs: withIptables, pull: false });
     await buildah.save(other, iptablesFile);

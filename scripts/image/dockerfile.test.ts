@@ -34,7 +34,8 @@ describe("the Dockerfile", () => {
   });
 
   it("runs as a user that can be told not to be root, without a shell", () => {
-    assert.deepEqual(argumentsOf("USER"), ["65532:65532"]);
+    assert.deepEqual(argumentsOf("USER"), ["${RUN_AS}"]);
+    assert.ok(argumentsOf("ARG").includes("RUN_AS=65532:65532"));
     assert.deepEqual(argumentsOf("ENTRYPOINT"), ['["/nodejs/bin/node", "/app/irsa.mjs"]']);
   });
 
