@@ -13,6 +13,8 @@ FROM ${BASE}
 ARG BASE
 ARG VERSION=0.0.0
 ARG REVISION=unknown
+# Of the image with iptables (Dockerfile.iptables) it is root, who alone may change the network of a node.
+ARG RUN_AS=65532:65532
 LABEL org.opencontainers.image.title="irsa-anywhere" \
       org.opencontainers.image.description="AWS credentials for pods on any Kubernetes cluster, without node roles and without long-lived keys" \
       org.opencontainers.image.licenses="Apache-2.0" \
@@ -36,7 +38,7 @@ WORKDIR /app
 COPY --chmod=0444 LICENSE dist/*.mjs dist/irsa.cdx.json ./
 
 # As a number, since `runAsNonRoot` cannot be checked against a name; it is `nonroot` of distroless.
-USER 65532:65532
+USER ${RUN_AS}
 # The flag is none that Node takes from NODE_OPTIONS.
 ENTRYPOINT ["/nodejs/bin/node", "--heap-growing-percent=25", "/app/irsa.mjs"]
 CMD ["--help"]

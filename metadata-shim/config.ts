@@ -50,6 +50,19 @@ const SERVER_SETTINGS = {
     integer({ min: 0, max: 3600, fallback: 5 }),
     "Longest wait for open requests on stop, in seconds",
   ),
+  rulesReadyFile: value(
+    "rules-ready-file",
+    z.string().default(""),
+    "File that is there as long as all rules are: the --ready-file of irsa shim rules apply",
+  ),
+  removeTaint: value(
+    "remove-taint",
+    z
+      .string()
+      .regex(/^([\w.-]+(\/[\w.-]+)?)?$/, "expected the key of a taint")
+      .default(""),
+    "Key of a taint to take from this node once shim and rules are ready",
+  ),
 } as const;
 
 const CALLER_SETTINGS = {

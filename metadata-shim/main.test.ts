@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
@@ -166,6 +166,26 @@ describe("the shim", () => {
       synced: true,
       pods: [],
     });
+  });
+
+  it("is ready only when the rules are, where it is told how it knows", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "irsa-rules-"));
+    try {
+      const file = join(folder, "ready");
+      await using world = await start([`--rules-ready-file=${file}`, "--remove-taint=a/not-ready"]);
+      await world.shim.whenReady;
+      const ready = () => ask({ host: HOST, port: world.shim.adminPort, path: "/readyz" });
+      const { status, body } = await ready();
+      assert.deepEqual([status, body], [503, "the rules are not in place\n"]);
+      const nodeReads = () => world.api.requests.filter((line) => line.includes("/nodes/"));
+      assert.deepEqual(nodeReads(), []);
+      await writeFile(file, "ready\n");
+      assert.equal((await ready()).status, 200);
+      await until("its taints are looked at", () => nodeReads().length > 0);
+      assert.equal(nodeReads()[0], `GET /api/v1/nodes/${NODE}`);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 
   it("is unready first when it stops, and follows nothing afterwards", async () => {

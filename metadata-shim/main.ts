@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { Registry } from "prom-client";
@@ -47,6 +48,7 @@ import { podKeysOf, roleSettingsOf, wantsDiscovery } from "./role/role-config.ts
 import { createRoleSource } from "./role/role-source.ts";
 import { servePods } from "./server.ts";
 import { sessionTokenKey } from "./session-token-key.ts";
+import { removeStartUpTaint } from "./start-up-taint.ts";
 
 export interface RunningShim extends AsyncDisposable {
   /** Port of the metadata service; differs from the one asked for when that was 0. */
@@ -106,7 +108,7 @@ export async function startShim(
 ): Promise<RunningShim> {
   for (const warning of configWarnings(config)) log.warn({ warning }, "Setting not followed");
   await using stack = new AsyncDisposableStack();
-  const { profile } = config;
+  const { profile, rulesReadyFile, removeTaint } = config;
   const place = legacyPlaceOf(config, profile, env);
   // On the host's network the two are the same.
   const nodeName = place.nodeName || hostname();
@@ -214,6 +216,8 @@ export async function startShim(
   });
 
   let draining = false;
+  const areRulesInPlace = (): boolean =>
+    rules?.inPlace !== false && (rulesReadyFile === "" || existsSync(rulesReadyFile));
   const operations = {
     registry,
     refreshMetrics: () => {
@@ -223,7 +227,7 @@ export async function startShim(
     },
     notReadyBecause: () => {
       if (draining) return "draining";
-      if (rules?.inPlace === false) return "the rules are not in place";
+      if (!areRulesInPlace()) return "the rules are not in place";
       return pods.synced ? undefined : "the pods of this node are not listed yet";
     },
     debugState: undefined,
@@ -282,6 +286,24 @@ export async function startShim(
     draining = true;
     log.info("Draining");
   });
+  if (removeTaint !== "") {
+    const stop = new AbortController();
+    const removing = removeStartUpTaint({
+      connection,
+      nodeName,
+      key: removeTaint,
+      notReadyBecause: operations.notReadyBecause,
+      timeoutMs: KUBE_TIMEOUT_MS,
+      clock,
+      random: Math.random,
+      log,
+      signal: stop.signal,
+    });
+    stack.defer(() => {
+      stop.abort();
+      return removing;
+    });
+  }
   const { port } = server;
   const ports = { port, adminPort: admin.port, metricsPort: metricsServer?.port };
   log.info({ profile, nodeName, ...ports }, "Listening");

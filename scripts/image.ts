@@ -3,13 +3,14 @@
 //   --local-base    a base made of this machine's Node, without a registry
 //   --tag TAG       localhost/irsa-anywhere:VERSION by default
 //   --file FILE     where the image goes as a docker-archive; dist/image.tar by default
+//   --iptables      the image for the rules of the metadata shim too, in dist/image-iptables.tar
 import { mkdir, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { fileURLToPath } from "node:url";
 import { createWorkspace } from "../test/kubernetes/workspace.ts";
 import { buildahProblem } from "./image/buildah.ts";
-import { buildImage } from "./image/build-image.ts";
+import { buildImage, iptablesImageOf } from "./image/build-image.ts";
 import { runcProblem } from "./image/container.ts";
 import { unpackImage } from "./image/docker-archive.ts";
 import { measureImage } from "./image/measure-image.ts";
@@ -23,6 +24,7 @@ async function main(): Promise<void> {
       "local-base": { type: "boolean", default: false },
       tag: { type: "string" },
       file: { type: "string", default: join(root, "dist/image.tar") },
+      iptables: { type: "boolean", default: false },
     },
   });
   const problem = await buildahProblem();
@@ -33,11 +35,15 @@ async function main(): Promise<void> {
   await rm(file, { force: true });
   const folder = await subfolder(workspace.path, "build");
   const base = values["local-base"] ? "local" : values.base;
-  const tag = await buildImage({ folder, file, base, tag: values.tag });
+  const iptablesFile = values.iptables ? file.replace(/(?:\.tar)?$/, "-iptables.tar") : undefined;
+  if (iptablesFile !== undefined) await rm(iptablesFile, { force: true });
+  const tag = await buildImage({ folder, file, base, tag: values.tag, iptablesFile });
 
   const image = await unpackImage(file, await subfolder(workspace.path, "image"));
   const { size } = await stat(file);
   print("image", `${tag} in ${file}`);
+  if (iptablesFile !== undefined)
+    print("with iptables", `${iptablesImageOf(tag)} in ${iptablesFile}`);
   print("size", `${megabytes(size)}, not compressed`);
   print("layers", image.layerBytes.map(megabytes).join(" + "));
   print("user", image.user);

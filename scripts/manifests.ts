@@ -2,10 +2,10 @@
 import { rm, mkdir, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { findHelm } from "../test/helm/helm-program.ts";
-import { MANIFESTS, renderManifests } from "./manifests/render-manifests.ts";
+import { FOLDERS, MANIFESTS, renderManifests } from "./manifests/render-manifests.ts";
 
 const files = await renderManifests(await findHelm(process.env));
-for (const folder of ["webhook", "issuer"]) {
+for (const folder of Object.keys(FOLDERS)) {
   await rm(new URL(`${folder}/`, MANIFESTS), { recursive: true, force: true });
 }
 for (const [name, text] of files) {

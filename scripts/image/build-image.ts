@@ -5,7 +5,8 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { z } from "zod";
 import { buildBundle } from "../../test/bench/bundle.ts";
-import { createBuildah } from "./buildah.ts";
+import { createBuildah, type Buildah } from "./buildah.ts";
+import { copyIptables } from "./copy-iptables.ts";
 import { writeLocalBase } from "./local-base.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -13,6 +14,8 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const CONTEXT_FILES = ["Dockerfile", ".dockerignore", "LICENSE"];
 /** The tag of the base `local` in the store of buildah. */
 export const LOCAL_BASE = "localhost/irsa-base:local";
+const IPTABLES_BASE = "localhost/irsa-base-iptables:local";
+const ROOT = "0:0";
 
 /**
  * Bundles the program, and builds the image of it by the Dockerfile.
@@ -24,6 +27,7 @@ export async function buildImage({
   file: imageFile,
   base,
   tag,
+  iptablesFile,
 }: {
   /** For the store of buildah and what else it takes; the caller removes it. */
   readonly folder: string;
@@ -33,6 +37,8 @@ export async function buildImage({
   readonly base?: string | undefined;
   /** `localhost/irsa-anywhere:VERSION` when absent. */
   readonly tag?: string | undefined;
+  /** Where the image with iptables goes, see {@link iptablesImageOf}; it is not built when absent. */
+  readonly iptablesFile?: string | undefined;
 }): Promise<string> {
   const version = await packageVersion();
   const name = tag ?? `localhost/irsa-anywhere:${version}`;
@@ -55,7 +61,35 @@ export async function buildImage({
     await buildah.build(context, { tag: name, buildArgs: args, pull: true });
   }
   await buildah.save(name, imageFile);
+  if (iptablesFile !== undefined) {
+    await buildIptablesBase(buildah, { folder, base });
+    const withIptables = { ...buildArgs, BASE: IPTABLES_BASE, RUN_AS: ROOT };
+    const other = iptablesImageOf(name);
+    await buildah.build(context, { tag: other, buildArgs: withIptables, pull: false });
+    await buildah.save(other, iptablesFile);
+  }
   return name;
+}
+
+/** The name of the image on a base with iptables: `localhost/irsa-anywhere-iptables:VERSION`. */
+export function iptablesImageOf(image: string): string {
+  return image.replace(/(?=:[^:/]+$)|$/, "-iptables");
+}
+
+async function buildIptablesBase(
+  buildah: Buildah,
+  { folder, base }: { readonly folder: string; readonly base: string | undefined },
+): Promise<void> {
+  const context = join(folder, "base-iptables");
+  await mkdir(context);
+  if (base === "local") {
+    await writeLocalBase(context, copyIptables);
+    await buildah.build(context, { tag: IPTABLES_BASE, pull: false });
+    return;
+  }
+  await copyFile(join(root, "Dockerfile.iptables"), join(context, "Dockerfile"));
+  const buildArgs = base === undefined ? {} : { NODE: base };
+  await buildah.build(context, { tag: IPTABLES_BASE, buildArgs, pull: true });
 }
 
 async function packageVersion(): Promise<string> {

@@ -3,20 +3,23 @@ import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
 import { promisify } from "node:util";
+import { iptablesImageOf } from "./build-image.ts";
 import { imageSettingsOf } from "./image-settings.ts";
 
 const root = new URL("../../", import.meta.url);
 const read = (name: string): Promise<string> => readFile(new URL(name, root), "utf8");
 const dockerfile = await read("Dockerfile");
+const iptablesDockerfile = await read("Dockerfile.iptables");
 
-/** Its instructions, each on one line. */
-const instructions = dockerfile
-  .replaceAll(/^#.*\n/gm, "")
-  .replaceAll(/\\\n\s*/g, "")
-  .split("\n")
-  .filter((line) => line !== "");
-const argumentsOf = (name: string): readonly string[] =>
-  instructions.filter((line) => line.startsWith(`${name} `)).map((l) => l.slice(name.length + 1));
+/** What follows an instruction, wherever it stands in the file. */
+const argumentsOf = (name: string, file = dockerfile): readonly string[] =>
+  file
+    .replaceAll(/^#.*\n/gm, "")
+    // An instruction on one line.
+    .replaceAll(/\\\n\s*/g, "")
+    .split("\n")
+    .filter((line) => line.startsWith(`${name} `))
+    .map((line) => line.slice(name.length + 1));
 
 describe("the Dockerfile", () => {
   it("has one base, by argument, which is distroless with the Node that the code needs", async () => {
@@ -31,7 +34,8 @@ describe("the Dockerfile", () => {
   });
 
   it("runs as a user that can be told not to be root, without a shell", () => {
-    assert.deepEqual(argumentsOf("USER"), ["65532:65532"]);
+    assert.deepEqual(argumentsOf("USER"), ["${RUN_AS}"]);
+    assert.ok(argumentsOf("ARG").includes("RUN_AS=65532:65532"));
     const [entrypoint = ""] = argumentsOf("ENTRYPOINT");
     assert.match(entrypoint, /^\["\/nodejs\/bin\/node", (?:"--[\w=-]+", )*"\/app\/irsa\.mjs"\]$/);
   });
@@ -51,6 +55,35 @@ describe("the Dockerfile", () => {
     const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { env });
     assert.deepEqual([stdout, stderr], ["2\n", ""]);
   });
+});
+
+describe("the Dockerfile of the base with iptables", () => {
+  it("takes Node from the base of the other, and Debian of the release that this is", () => {
+    const [base = ""] = argumentsOf("ARG");
+    const node = base.replace("BASE=", "NODE=");
+    const release = /-debian(\d+):/.exec(base)?.[1];
+    const wanted = [node, `DEBIAN=docker.io/library/debian:${release}-slim`];
+    assert.deepEqual(argumentsOf("ARG", iptablesDockerfile), wanted);
+    assert.deepEqual(argumentsOf("COPY", iptablesDockerfile), [
+      "--from=node /nodejs/bin/node /nodejs/bin/node",
+    ]);
+  });
+
+  for (const name of ["conntrack", "iproute2", "iptables"]) {
+    it(`adds the package ${name}`, () => {
+      const [install = ""] = argumentsOf("RUN", iptablesDockerfile);
+      assert.ok(install.split(/[\s&]+/).includes(name), install);
+    });
+  }
+});
+
+describe("the name of the image with iptables", () => {
+  for (const [image, wanted] of [
+    ["localhost/irsa-anywhere:0.1.0", "localhost/irsa-anywhere-iptables:0.1.0"],
+    ["registry.example.com:5000/irsa", "registry.example.com:5000/irsa-iptables"],
+  ] as const) {
+    it(`is ${wanted} beside ${image}`, () => assert.equal(iptablesImageOf(image), wanted));
+  }
 });
 
 describe("the settings of the image", () => {

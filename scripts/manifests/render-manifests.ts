@@ -10,14 +10,15 @@ const NAMESPACE = "irsa-system";
 const EXAMPLE_ISSUER = "https://oidc.example.com";
 
 /** Each folder of plain manifests, with the values that its objects are rendered from. */
-const FOLDERS: Readonly<Record<string, readonly string[]>> = {
+export const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   webhook: [],
+  shim: ["webhook.enabled=false", "shim.enabled=true"],
   issuer: ["webhook.enabled=false", "issuer.enabled=true", `issuer.url=${EXAMPLE_ISSUER}`],
 };
 
 /**
- * The plain manifests, by their path in `manifests/`: a folder with a kustomization for the webhook and
- * one for the issuer, with a file for each template of the chart.
+ * The plain manifests, by their path in `manifests/`: a folder with a kustomization for each program,
+ * with a file for each template of the chart.
  */
 export async function renderManifests(helm: Helm): Promise<ReadonlyMap<string, string>> {
   const files = new Map<string, string>();

@@ -5,9 +5,14 @@ import { Registry } from "prom-client";
 import { parse } from "yaml";
 import { z } from "zod";
 import type { Setting } from "../../lib/config.ts";
+import { shimConfig } from "../../metadata-shim/config.ts";
+import { createMetrics as createShimMetrics } from "../../metadata-shim/metrics.ts";
+import { legacyPlaceOf } from "../../metadata-shim/role/legacy-config.ts";
+import { applyConfig, removeConfig } from "../../metadata-shim/rules/rules-config.ts";
+import { tokenRequestPolicy } from "../../metadata-shim/token-request-policy.ts";
 import { issuerConfig } from "../../oidc-issuer/config.ts";
 import { createMetrics as createIssuerMetrics } from "../../oidc-issuer/metrics.ts";
-import { MANIFESTS, renderManifests } from "../../scripts/manifests/render-manifests.ts";
+import { FOLDERS, MANIFESTS, renderManifests } from "../../scripts/manifests/render-manifests.ts";
 import { createAuditMetrics } from "../../webhook/audit/audit-metrics.ts";
 import { webhookConfig } from "../../webhook/config.ts";
 import { createMetrics as createWebhookMetrics } from "../../webhook/metrics.ts";
@@ -17,6 +22,7 @@ import {
 } from "../../webhook/webhook-configurations.ts";
 import { findHelm, missingHelm, type Helm } from "./helm-program.ts";
 import {
+  agentOf,
   NAMESPACE,
   objectOf,
   podOf,
@@ -36,7 +42,7 @@ describe("the plain manifests", { skip }, () => {
   it("are what the chart renders: run `npm run manifests` when this fails", async () => {
     const rendered = await renderManifests(helm);
     const committed = new Map<string, string>();
-    for (const folder of ["webhook", "issuer"]) {
+    for (const folder of Object.keys(FOLDERS)) {
       for (const name of await readdir(new URL(`${folder}/`, MANIFESTS))) {
         const path = `${folder}/${name}`;
         committed.set(path, await readFile(new URL(path, MANIFESTS), "utf8"));
@@ -62,6 +68,13 @@ describe("the values", { skip }, () => {
     ["a text for a number", { webhook: { replicas: "two" } }, /replicas/],
     ["no replica", { webhook: { replicas: 0 } }, /replicas/],
     ["a word for a boolean", { webhook: { allNamespaces: "yes" } }, /allNamespaces/],
+    ["a taint that is none", { shim: { removeTaint: "a b" } }, /removeTaint/],
+    ["a share of no node", { shim: { maxUnavailable: "0%" } }, /maxUnavailable/],
+    [
+      "tokens for the shim without the webhook that fences them",
+      { webhook: { enabled: false }, shim: { enabled: true, tokenRequests: true } },
+      /shim\.tokenRequests needs webhook\.enabled/,
+    ],
     ["an issuer without https", { issuer: { url: "http://a.example" } }, /url/],
     ["an issuer that ends in a slash", { issuer: { url: "https://a.example/" } }, /url/],
     ["an issuer without URL", { issuer: { enabled: true } }, /issuer\.url is needed/],
@@ -112,6 +125,14 @@ describe("the values", { skip }, () => {
       issuerConfig,
       "issuer host port metrics-port kubeconfig kube-api key-file tls-cert tls-key state-file state-configmap " +
         "publish-dir once serve drain-seconds",
+    ],
+    [
+      "shim",
+      shimConfig,
+      "app-port port admin-port bind-address metrics-port prometheus-listen-addr state-dir drain-seconds " +
+        "rules-ready-file remove-taint attestation proc-folder kubelet-root token-request " +
+        "container-credentials container-credentials-host container-credentials-port node kubeconfig " +
+        "api-server api-token insecure iptables host-ip host host-interface instance-id hostname level verbose",
     ],
   ] as const) {
     it(`take each setting of irsa ${component} that the chart does not decide, by its type`, async () => {
@@ -270,6 +291,163 @@ describe("the issuer of the chart", { skip }, () => {
   });
 });
 
+const SHIM = { shim: { enabled: true } };
+/** What the API server knows it as. */
+const SHIM_USER = "system:serviceaccount:kube-system:irsa-shim";
+
+describe("the shim of the chart", { skip }, () => {
+  it("is not there without being asked for", async () => {
+    assert.doesNotMatch(JSON.stringify(await renderChart(helm)), /shim|tokenrequests/);
+  });
+
+  it("starts with flags that it knows, and so do its rules, for the same port", async () => {
+    const agent = agentOf(await renderChart(helm, SHIM));
+    const [shim, rules] = [agent.container("shim"), agent.container("rules")];
+    assert.deepEqual(shim.args.slice(0, 1), ["shim"]);
+    const config = shimConfig.parse(shim.args.slice(1), shim.env);
+    assert.deepEqual(rules.args.slice(0, 3), ["shim", "rules", "apply"]);
+    const ruleConfig = applyConfig.parse(rules.args.slice(3), rules.env);
+    const place = legacyPlaceOf(config, config.profile, shim.env);
+    assert.deepEqual([place.port, place.nodeName], [ruleConfig.appPort, "node-1"]);
+    assert.deepEqual([place.hostIp, ruleConfig.hostIp], ["10.0.0.5,fd00::5", "10.0.0.5,fd00::5"]);
+    assert.deepEqual(shim.ports, [{ name: "http", containerPort: place.port }]);
+    assert.equal(config.rulesReadyFile, ruleConfig.readyFile);
+    assert.deepEqual([ruleConfig.watch, ruleConfig.iptablesBackend], [true, "auto"]);
+    assert.deepEqual([config.tokenRequest, config.containerCredentials], [false, false]);
+    assert.ok(agent.spec.terminationGracePeriodSeconds > config.drainSeconds);
+    const places = shim.volumeMounts.map(({ mountPath }) => mountPath);
+    assert.ok(places.includes(config.stateDir) && places.includes(`${config.kubeletRoot}/pods`));
+    const isOfNode = [config.attestation, agent.spec.hostPID];
+    assert.deepEqual(isOfNode, [true, true]);
+  });
+
+  it("hears of every option", async () => {
+    const shim = {
+      ...SHIM.shim,
+      port: 9181,
+      adminPort: 9182,
+      metricsPort: 9183,
+      attestation: false,
+      tokenRequests: true,
+      containerCredentials: true,
+      removeTaint: "irsa-anywhere.io/shim-not-ready",
+      rules: { hostInterface: "cali+,!eth0", backend: "nft" },
+      caConfigMap: "authorities",
+      settings: { profile: "kiam", "http-tokens": "required", "session-duration": "2h" },
+      env: [{ name: "AWS_ENDPOINT_URL_STS", value: "https://sts.example.com" }],
+    };
+    const agent = agentOf(await renderChart(helm, { shim }));
+    const own = agent.container("shim");
+    const config = shimConfig.parse(own.args.slice(1), own.env);
+    const place = legacyPlaceOf(config, config.profile, own.env);
+    assert.deepEqual(
+      [place.port, config.adminPort, place.metrics],
+      [9181, 9182, { host: undefined, port: 9183 }],
+    );
+    assert.deepEqual(
+      [config.tokenRequest, config.containerCredentials, config.removeTaint],
+      [true, true, shim.removeTaint],
+    );
+    assert.deepEqual([config.profile, place.durationSeconds], ["kiam", 7200]);
+    assert.deepEqual([config.attestation, agent.spec.hostPID], [false, false]);
+    assert.equal(own.env["AWS_ENDPOINT_URL_STS"], "https://sts.example.com");
+    assert.equal(own.env["AWS_CA_BUNDLE"], "/etc/irsa/authorities/ca.crt");
+    assert.deepEqual(
+      own.ports.map(({ containerPort }) => containerPort),
+      [9181, 9183],
+    );
+    const rules = agent.container("rules");
+    const { hostInterface, appPort, iptablesBackend, containerCredentials } = applyConfig.parse(
+      rules.args.slice(3),
+      rules.env,
+    );
+    assert.deepEqual(
+      [hostInterface, appPort, iptablesBackend, containerCredentials],
+      ["cali+,!eth0", 9181, "nft", true],
+    );
+  });
+
+  for (const [what, values, serving, changing] of [
+    ["as it is", {}, [], ["NET_RAW"]],
+    ["with nft alone", { rules: { backend: "nft" } }, [], []],
+    [
+      "with container credentials",
+      { containerCredentials: true },
+      ["NET_BIND_SERVICE"],
+      ["NET_RAW"],
+    ],
+  ] as const) {
+    it(`may do no more than its containers need ${what}`, async () => {
+      const agent = agentOf(await renderChart(helm, { shim: { ...SHIM.shim, ...values } }));
+      for (const [name, add] of [
+        ["shim", ["DAC_READ_SEARCH", ...serving]],
+        ["rules", ["NET_ADMIN", ...changing]],
+      ] as const) {
+        assert.deepEqual(agent.container(name).securityContext, {
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ["ALL"], add },
+        });
+      }
+      const access = "/var/run/secrets/kubernetes.io/serviceaccount";
+      const places = agent.container("rules").volumeMounts.map(({ mountPath }) => mountPath);
+      assert.ok(!places.includes(access), "who may change the network cannot ask the API server");
+    });
+  }
+
+  it("asks for tokens only behind both fences, as the code has them", async () => {
+    const audiences = ["sts.amazonaws.com", "sts.cn-north-1.amazonaws.com.cn"];
+    const shim = { ...SHIM.shim, tokenRequests: true, tokenRequestAudiences: audiences };
+    const objects = await renderChart(helm, { shim });
+    const [policy, binding] = tokenRequestPolicy({
+      name: "irsa-shim-tokens",
+      serviceAccount: { namespace: "kube-system", name: "irsa-shim" },
+      audiences,
+    }) as readonly KubernetesObject[];
+    for (const wanted of [policy, binding]) {
+      assert.deepEqual(objectOf(objects, wanted?.kind ?? "")["spec"], wanted?.["spec"]);
+    }
+    const configuration = validatingWebhookConfiguration({
+      name: "irsa-anywhere",
+      clientConfig: { service: { namespace: NAMESPACE, name: "irsa-webhook" } },
+      exemptNamespaces: [NAMESPACE],
+      tokenRequester: SHIM_USER,
+    }) as KubernetesObject;
+    const found = objectOf(objects, configuration.kind);
+    assert.deepEqual(found["webhooks"], configuration["webhooks"]);
+    const rights = JSON.stringify(objectOf(objects, "ClusterRole", "irsa-shim")["rules"]);
+    assert.match(rights, /serviceaccounts\/token/);
+    assert.doesNotMatch(rights, /nodes/);
+  });
+
+  it("takes its rules away and does nothing else when it is told to", async () => {
+    const agent = agentOf(await renderChart(helm, { shim: { ...SHIM.shim, removeRules: true } }));
+    const { args, env } = agent.container("remove");
+    assert.deepEqual(args.slice(0, 3), ["shim", "rules", "remove"]);
+    assert.equal(removeConfig.parse(args.slice(3), env).appPort, 8181);
+    assert.deepEqual(
+      agent.spec.containers.map(({ name }) => name),
+      ["removed"],
+    );
+    assert.deepEqual(
+      agent.spec.volumes.map(({ name }) => name),
+      ["xtables-lock"],
+    );
+  });
+
+  it("tells metrics to the network only where they are read", async () => {
+    const objects = await renderChart(helm, SHIM);
+    assert.ok(!objects.some(({ metadata }) => metadata.name === "irsa-shim-metrics"));
+    const monitored = { ...SHIM, metrics: { serviceMonitor: { enabled: true } } };
+    const others = await renderChart(helm, monitored);
+    const shim = agentOf(others).container("shim");
+    assert.ok(shim.args.includes("--metrics-port=8183"));
+    const service = objectOf(others, "Service", "irsa-shim-metrics");
+    assert.equal(service.metadata.namespace, "kube-system");
+    assert.match(JSON.stringify(service["spec"]), /"port":8183,"targetPort":"metrics"/);
+  });
+});
+
 const Ingress = z.looseObject({
   spec: z.looseObject({
     tls: z.unknown(),
@@ -307,11 +485,13 @@ describe("the options for Prometheus", { skip }, () => {
     createWebhookMetrics(registry);
     createAuditMetrics(registry);
     createIssuerMetrics(registry, () => 0);
+    createShimMetrics(registry);
     const known = new Set(registry.getMetricsAsArray().map(({ name }) => name));
     // Of kube-apiserver: kubernetes.io/docs/reference/instrumentation/metrics.
     known.add("apiserver_admission_webhook_fail_open_count");
     known.add("apiserver_admission_webhook_rejection_count");
     const objects = await renderChart(helm, {
+      ...SHIM,
       issuer: { ...ISSUER.issuer, tls: { secretName: "issuer-tls" } },
       metrics: { alerts: { enabled: true, labels: { release: "prometheus" } } },
     });
@@ -327,13 +507,13 @@ describe("the options for Prometheus", { skip }, () => {
     }
   });
 
-  it("have both programs read", async () => {
+  it("have all programs read", async () => {
     const metrics = { serviceMonitor: { enabled: true } };
-    const objects = await renderChart(helm, { ...ISSUER, metrics });
+    const objects = await renderChart(helm, { ...ISSUER, ...SHIM, metrics });
     const monitors = objects.filter(({ kind }) => kind === "ServiceMonitor");
     assert.deepEqual(
-      monitors.map(({ metadata }) => metadata.name),
-      ["irsa-webhook", "irsa-issuer"],
+      monitors.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
+      [`${NAMESPACE}/irsa-webhook`, `${NAMESPACE}/irsa-issuer`, "kube-system/irsa-shim"],
     );
   });
 });
@@ -370,7 +550,7 @@ describe("the NetworkPolicies", { skip }, () => {
 
 /** Maps of the user's own keys count as one value. */
 function leafOf(path: string): string {
-  return path.replace(/\.(requests|limits|settings)\..*$/, ".$1");
+  return path.replace(/\.(requests|limits|settings|nodeSelector)\..*$/, ".$1");
 }
 
 async function chartFile(name: string): Promise<string> {

@@ -220,6 +220,26 @@ describe("kubectl apply -k", { skip, timeout: 300_000 }, () => {
     await untilEqual(withWebhook);
   });
 
+  it("installs the shim beside it, and takes it away alone", async () => {
+    const shim = join(folder, "shim");
+    const withWebhook = await allObjects(kube);
+    const { stderr } = await kubectl("apply", "-k", shim);
+    assert.equal(stderr, "");
+    const withShim = await allObjects(kube);
+    const isNew = (object: string): boolean => !withWebhook.includes(object);
+    assert.deepEqual(
+      withShim.filter(isNew).filter((object) => !object.includes("controllerrevisions")),
+      [
+        "apps/v1/daemonsets kube-system/irsa-shim",
+        "rbac.authorization.k8s.io/v1/clusterrolebindings /irsa-shim",
+        "rbac.authorization.k8s.io/v1/clusterroles /irsa-shim",
+        "v1/serviceaccounts kube-system/irsa-shim",
+      ],
+    );
+    await kubectl("delete", "-k", shim);
+    await untilEqual(withWebhook);
+  });
+
   it("is undone by kubectl delete -k, webhook configurations within the time of a drain", async () => {
     const startMs = performance.now();
     const deleting = kubectl("delete", "-k", folder);
@@ -254,6 +274,12 @@ async function release(
       settings: { "tls-san": ["127.0.0.1"], "audit-evict-per-minute": 600 },
     },
     issuer: { enabled: true, url: ISSUER, settings: { "poll-seconds": 1 } },
+    // There are no nodes for it. Its rights are compared on a real one, in test/e2e/pods.
+    shim: {
+      enabled: true,
+      containerCredentials: true,
+      removeTaint: "irsa-anywhere.io/shim-not-ready",
+    },
   };
   const file = join(workspace.path, "values.json");
   await writeFile(file, JSON.stringify(all));

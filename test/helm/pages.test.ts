@@ -9,7 +9,7 @@ import { findComponents, missingComponents } from "../kubernetes/components.ts";
 import { createWorkspace, type Workspace } from "../kubernetes/workspace.ts";
 import { pageBlocks } from "../page-blocks.ts";
 import { findHelm, missingHelm, type Helm } from "./helm-program.ts";
-import { NAMESPACE, objectsIn, podOf } from "./rendered-chart.ts";
+import { agentOf, NAMESPACE, objectsIn, podOf, type KubernetesObject } from "./rendered-chart.ts";
 
 // What the pages have users type, as far as it goes to Helm or into an overlay.
 
@@ -71,22 +71,35 @@ describe("the overlays in docs/install.md", { skip }, () => {
     ["irsa-issuer", "IRSA_ISSUER", "localhost/irsa-anywhere:0.1.0"],
   ] as const) {
     it(`set what they say of ${deployment}`, async () => {
-      const blocks = await pageBlocks("install.md", "yaml");
-      const overlay = blocks.find((block) => block.includes(`name: ${deployment}`));
-      assert.ok(overlay);
-      const folder = join(workspace.path, deployment);
-      await mkdir(join(folder, "mine"), { recursive: true });
-      await symlink(root, join(folder, "irsa-anywhere"));
-      await writeFile(join(folder, "mine/kustomization.yaml"), overlay);
-      const commandOf = await findComponents(["kubectl"], { env: process.env, progress: () => {} });
-      const [program = "", ...args] = commandOf("kubectl");
-      const build = [...args, "kustomize", join(folder, "mine")];
-      const { container, env } = podOf(
-        objectsIn((await promisify(execFile)(program, build)).stdout),
-        deployment,
-      );
+      const { overlay, objects } = await overlayOf(deployment);
+      const { container, env } = podOf(objects, deployment);
       assert.match(overlay, new RegExp(`name: ${variable}, value: "?${env[variable]}`));
       assert.equal(container.image, image);
     });
   }
+
+  it("set what they say of irsa-shim", async () => {
+    const { overlay, objects } = await overlayOf("irsa-shim");
+    const { env } = agentOf(objects).container("shim");
+    assert.match(overlay, new RegExp(`name: IRSA_REGION, value: ${env["IRSA_REGION"]} `));
+    assert.equal(env["NODE_NAME"], "node-1", "what it had before is there");
+  });
 });
+
+/** The overlay of the page that names a workload, and what kustomize makes of it. */
+async function overlayOf(
+  name: string,
+): Promise<{ readonly overlay: string; readonly objects: readonly KubernetesObject[] }> {
+  const blocks = await pageBlocks("install.md", "yaml");
+  const overlay = blocks.find((block) => block.includes(`name: ${name}`));
+  assert.ok(overlay);
+  const folder = join(workspace.path, name);
+  await mkdir(join(folder, "mine"), { recursive: true });
+  await symlink(root, join(folder, "irsa-anywhere"));
+  await writeFile(join(folder, "mine/kustomization.yaml"), overlay);
+  const commandOf = await findComponents(["kubectl"], { env: process.env, progress: () => {} });
+  const [program = "", ...args] = commandOf("kubectl");
+  const build = [...args, "kustomize", join(folder, "mine")];
+  const { stdout } = await promisify(execFile)(program, build);
+  return { overlay, objects: objectsIn(stdout) };
+}

@@ -94,3 +94,67 @@ export function podOf(objects: readonly KubernetesObject[], name: string) {
     env: Object.fromEntries(container.env.map((entry) => [entry.name, entry.value])),
   };
 }
+
+const Container = z.looseObject({
+  name: z.string(),
+  image: z.string(),
+  args: z.array(z.string()).default([]),
+  env: z
+    .array(
+      z.object({
+        name: z.string(),
+        value: z.string().optional(),
+        valueFrom: z.object({ fieldRef: z.object({ fieldPath: z.string() }) }).optional(),
+      }),
+    )
+    .default([]),
+  ports: z.array(z.object({ name: z.string(), containerPort: z.number() })).default([]),
+  securityContext: z.looseObject({
+    capabilities: z.object({ drop: z.array(z.string()), add: z.array(z.string()) }),
+    readOnlyRootFilesystem: z.boolean(),
+    allowPrivilegeEscalation: z.boolean(),
+  }),
+  volumeMounts: z.array(z.looseObject({ name: z.string(), mountPath: z.string() })),
+});
+
+const Agent = z.looseObject({
+  spec: z.looseObject({
+    template: z.looseObject({
+      spec: z.looseObject({
+        serviceAccountName: z.string(),
+        terminationGracePeriodSeconds: z.number(),
+        hostPID: z.boolean().default(false),
+        containers: z.array(Container),
+        initContainers: z.array(Container).default([]),
+        volumes: z.array(z.looseObject({ name: z.string() })),
+      }),
+    }),
+  }),
+});
+
+/** The pod of the DaemonSet, with its containers by name. */
+export function agentOf(objects: readonly KubernetesObject[]) {
+  const { spec } = Agent.parse(objectOf(objects, "DaemonSet")).spec.template;
+  const containers = [...spec.initContainers, ...spec.containers];
+  return {
+    spec,
+    container: (name: string) => {
+      const found = containers.find((container) => container.name === name);
+      if (found === undefined) throw new Error(`Expected a container ${name}`);
+      const env = Object.fromEntries(
+        found.env.map((entry) => [entry.name, entry.value ?? EXAMPLE_FIELDS[fieldOf(entry)]]),
+      );
+      return { ...found, env };
+    },
+  };
+}
+
+/** What kubelet would put there. */
+const EXAMPLE_FIELDS: Readonly<Record<string, string>> = {
+  "spec.nodeName": "node-1",
+  "status.hostIPs": "10.0.0.5,fd00::5",
+};
+
+function fieldOf({ valueFrom }: z.infer<typeof Container>["env"][number]): string {
+  return valueFrom?.fieldRef.fieldPath ?? "";
+}

@@ -36,6 +36,66 @@ labels:
 {{ $image.repository }}:{{ $image.tag | default .Chart.AppVersion }}{{ with $image.digest }}@{{ . }}{{ end }}
 {{- end -}}
 
+{{/* The image with iptables, of the same version. */}}
+{{- define "irsa.rulesImage" -}}
+{{- $image := .Values.shim.rules.image -}}
+{{ $image.repository }}:{{ $image.tag | default .Values.image.tag | default .Chart.AppVersion }}{{ with $image.digest }}@{{ . }}{{ end }}
+{{- end -}}
+
+{{/* What the API server knows the shim as. */}}
+{{- define "irsa.shimUser" -}}
+system:serviceaccount:{{ .Values.shim.namespace }}:irsa-shim
+{{- end -}}
+
+{{/* Port of the shim's metrics for the network; 0 for none. */}}
+{{- define "irsa.shimMetricsPort" -}}
+{{ .Values.shim.metricsPort | default (.Values.metrics.serviceMonitor.enabled | ternary 8183 0) }}
+{{- end -}}
+
+{{/* A container that changes the network of its node, but for its name and what it runs. */}}
+{{- define "irsa.rulesContainer" -}}
+{{- $shim := .Values.shim -}}
+image: {{ include "irsa.rulesImage" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+env:
+  - name: IRSA_HOST_IP
+    valueFrom:
+      fieldRef:
+        fieldPath: status.hostIPs
+  - name: IRSA_APP_PORT
+    value: {{ $shim.port | quote }}
+  {{- with $shim.rules.hostInterface }}
+  - name: IRSA_HOST_INTERFACE
+    value: {{ . | quote }}
+  {{- end }}
+resources:
+  {{- toYaml $shim.rules.resources | nindent 2 }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+    {{- if eq $shim.rules.backend "nft" }}
+    add: [NET_ADMIN]
+    {{- else }}
+    # The legacy back end of iptables talks to the kernel by a raw socket.
+    add: [NET_ADMIN, NET_RAW]
+    {{- end }}
+volumeMounts:
+  - name: xtables-lock
+    mountPath: /run/xtables.lock
+  {{- if not $shim.removeRules }}
+  - name: run
+    mountPath: /run/irsa
+  {{- end }}
+{{- end -}}
+
+{{/* Whoever changes rules of the node waits for it. */}}
+{{- define "irsa.rulesLock" -}}
+- name: xtables-lock
+  hostPath: { path: /run/xtables.lock, type: FileOrCreate }
+{{- end -}}
+
 {{/* Settings as environment variables: `token-expiration` is IRSA_TOKEN_EXPIRATION. */}}
 {{- define "irsa.settings" -}}
 {{- range $flag, $value := . }}
