@@ -13,14 +13,17 @@ export interface Moved {
   ask(): Promise<Reply>;
 }
 
-/** A world of which the test moves the clock, on a port of its own. */
-export async function movedWorld(): Promise<AsyncDisposable & Moved> {
+/**
+ * A world of which the test moves the clock, on a port of its own: a pod at the address of A whose
+ * ServiceAccount has `app-role`.
+ */
+export async function movedWorld(flags: readonly string[] = []): Promise<AsyncDisposable & Moved> {
   // TLS goes by the system's clock, and so must the start.
   const clock = createMovedClock(Date.now());
   const world = await startShimWorld({
     clock,
     monotonicNow: () => clock.now(),
-    flags: ["--app-port=8080"],
+    flags: ["--app-port=8080", ...flags],
   });
   world.serviceAccount("app", await world.role("app-role"));
   world.pod("app", A);
