@@ -187,6 +187,7 @@ export async function startShim(
     httpTokensOf: roles.httpTokensOf,
     clock,
     onForeign: records.foreign,
+    onAmbiguous: records.ambiguous,
   });
 
   const facts = instanceFactsOf(config, place);

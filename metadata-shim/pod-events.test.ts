@@ -28,7 +28,9 @@ async function eventsWith(reasons: EventReasons): Promise<readonly object[]> {
   const failure = { kind: "refused", code: "AccessDenied", message: "Not authorized" } as const;
   events.credentialError({ caller: pod, role }, failure);
   events.credentialError({ caller: pod, role }, failure);
-  await until("both are written", () => server.events.size === 2);
+  const others = ["b", "a"].map((name) => ({ uid: name, name, namespace: "ns" }));
+  events.ambiguousAddress(others, "10.1.0.2");
+  await until("all are written", () => server.events.size === 4);
   return [...server.events.values()].map(({ involvedObject, type, reason, message }) => ({
     kind: involvedObject.kind,
     name: involvedObject.name,
@@ -40,9 +42,9 @@ async function eventsWith(reasons: EventReasons): Promise<readonly object[]> {
 }
 
 describe("Events on pods", () => {
-  for (const [reasons, forbidden, credentialError] of [
-    ["own", "Forbidden", "CredentialError"],
-    ["kiam", "KiamRoleForbidden", "KiamCredentialError"],
+  for (const [reasons, forbidden, credentialError, ambiguousAddress] of [
+    ["own", "Forbidden", "CredentialError", "AmbiguousAddress"],
+    ["kiam", "KiamRoleForbidden", "KiamCredentialError", "KiamCredentialError"],
   ] as const) {
     it(`say what is wrong, with reasons that are ${reasons}`, async () => {
       const regarding = { kind: "Pod", name: "app-0", uid: "uid", type: "Warning" };
@@ -53,6 +55,13 @@ describe("Events on pods", () => {
           reason: credentialError,
           message: `No credentials of ${role.roleArn}: AccessDenied: Not authorized`,
         },
+        ...["b", "a"].map((name) => ({
+          ...regarding,
+          name,
+          uid: name,
+          reason: ambiguousAddress,
+          message: "No credentials: 10.1.0.2 is the address of ns/a and ns/b",
+        })),
       ]);
     });
   }

@@ -1,5 +1,5 @@
 import type { Logger } from "../lib/log.ts";
-import type { Caller } from "./caller/caller.ts";
+import type { Caller, PodReference } from "./caller/caller.ts";
 import type { KnownPod } from "./caller/known-pod.ts";
 import type {
   CredentialFailure,
@@ -20,6 +20,8 @@ export interface Records {
   readonly forbidden: (caller: Caller, reason: string) => void;
   /** A connection showed the address of a pod and was not the pod's. */
   readonly foreign: (pod: KnownPod, address: string) => void;
+  /** Pods have one address, so that none of them gets anything. */
+  readonly ambiguous: (pods: readonly PodReference[], address: string) => void;
 }
 
 /** Writes it down; never a secret, a token or the text of one. */
@@ -55,6 +57,7 @@ export function createRecords({
       metrics.foreignConnections.inc();
       log.warn({ podUid, namespace, pod, address }, "A connection only shows the address of a pod");
     },
+    ambiguous: (pods, address) => events.ambiguousAddress(pods, address),
   };
 }
 

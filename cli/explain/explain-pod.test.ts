@@ -95,6 +95,7 @@ const FINE: Snapshot = {
   serviceAccount: account({ [ROLE_KEY]: ROLE }, "2026-01-01T09:00:00Z"),
   configMapEntry: found(undefined),
   webhooks: webhooks(),
+  shims: found([]),
   events: found([]),
   inCluster: true,
   sharesLoopback: false,

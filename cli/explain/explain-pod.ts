@@ -15,6 +15,8 @@ import {
 import { checkDecision, checkEvents } from "./check-next-pod.ts";
 import { checkOptOut } from "./check-opt-out.ts";
 import { checkAge, checkAnnotation, checkServiceAccount } from "./check-service-account.ts";
+import { checkShim } from "./check-shim.ts";
+import { shimStandingOf } from "./shim-standing.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { standingOf, type Standing } from "./standing.ts";
 import { STEP_TITLES, type Step, type StepId } from "./step.ts";
@@ -46,7 +48,6 @@ const CHECKS: readonly ((snapshot: Snapshot, standing: Standing) => Step)[] = [
   checkReadable,
   checkOtherCredentials,
   checkDecision,
-  checkEvents,
 ];
 
 /** What only matters to a pod that is still to be created. */
@@ -59,17 +60,25 @@ const FOR_NEW_PODS: ReadonlySet<StepId> = new Set([
   "decision",
 ]);
 
+/** What matters also to a pod that has its role by the metadata shim. */
+const FOR_EVERY_POD: ReadonlySet<StepId> = new Set(["service-account", "other-credentials"]);
+
 /**
  * Says why a pod has its identity or not: every check in the order in which an identity comes about.
- * What would keep a new pod from its identity is a note where this one has it already.
+ * What would keep a new pod from its identity is a note where this one has it already; so is what
+ * keeps it from web identity where it has its role by the metadata shim.
  */
 export function explainPod(snapshot: Snapshot, settings: MutationSettings): Explanation {
   const standing = standingOf(snapshot, settings);
-  const steps = CHECKS.map((check) => {
+  const shim = shimStandingOf(snapshot, standing);
+  const checked = CHECKS.map((check) => {
     const step = check(snapshot, standing);
-    const isPast = standing.isServed && step.status === "problem" && FOR_NEW_PODS.has(step.id);
-    return isPast ? { ...step, status: "note" as const } : step;
+    const isPast = standing.isServed && FOR_NEW_PODS.has(step.id);
+    const isElsewhere = shim?.reliedOn !== undefined && !FOR_EVERY_POD.has(step.id);
+    const isHarmless = step.status === "problem" && (isPast || isElsewhere);
+    return isHarmless ? { ...step, status: "note" as const } : step;
   });
+  const steps = [...checked, ...checkShim(snapshot, standing, shim), checkEvents(snapshot)];
   const pod = `${snapshot.namespace}/${snapshot.name}`;
   const problems = steps.filter(({ status }) => status === "problem");
   const [cause] = problems;
@@ -77,7 +86,10 @@ export function explainPod(snapshot: Snapshot, settings: MutationSettings): Expl
     return {
       pod,
       fine: true,
-      verdict: `Pod ${pod} has ${identityIn(standing)}.`,
+      verdict:
+        shim?.reliedOn === undefined
+          ? `Pod ${pod} has ${identityIn(standing)}.`
+          : `Pod ${pod} gets the AWS identity ${shim.reliedOn} from the metadata shim.`,
       next: undefined,
       steps,
     };

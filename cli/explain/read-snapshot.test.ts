@@ -102,6 +102,7 @@ describe("readSnapshot", () => {
     ],
     [CONFIG_MAP, "configMapEntry", "get configmaps/pod-identity-webhook -n eks"],
     [CONFIGURATIONS, "webhooks", "list mutatingwebhookconfigurations"],
+    ["/apis/apps/v1/daemonsets", "shims", "list daemonsets.apps -A"],
     ["/api/v1/namespaces/team/events", "events", "list events -n team"],
   ];
   for (const [path, part, right] of unread) {
@@ -119,6 +120,44 @@ describe("readSnapshot", () => {
       });
     });
   }
+
+  it("reads how a metadata shim stands on the node of the pod", async () => {
+    const shim = {
+      metadata: { namespace: "irsa", name: "shim" },
+      spec: {
+        selector: { matchLabels: { app: "shim" } },
+        template: { spec: { containers: [{ args: ["shim"] }] } },
+      },
+    };
+    const standing = { status: { conditions: [{ type: "Ready", status: "True" }] } };
+    const shims = async (
+      pods: readonly object[],
+      nodeName?: string,
+    ): Promise<readonly (readonly unknown[])[]> => {
+      const { snapshot, paths } = ask({
+        "/apis/apps/v1/daemonsets": { items: [shim] },
+        "/api/v1/namespaces/irsa/pods": { items: pods },
+        "/api/v1/nodes/node-1": { spec: { taints: [{ key: "a.io/not-ready" }] } },
+        [POD]: { spec: { nodeName } },
+      });
+      const { shims: all } = await snapshot;
+      assert.ok(all.status === "found");
+      const asked = paths.find((path) => path.includes("/irsa/pods"));
+      return all.value.map(({ onNode, taints }) => [onNode, taints, asked]);
+    };
+    const path = "/api/v1/namespaces/irsa/pods?labelSelector=app%3Dshim&fieldSelector=";
+    const asked = `${path}spec.nodeName%3Dnode-1`;
+    const taints = { status: "found", value: ["a.io/not-ready"] };
+    for (const [pods, value] of [
+      [[], "absent"],
+      [[{ status: {} }], "not ready"],
+      [[{}, standing], "ready"],
+    ] as const) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+      assert.deepEqual(await shims(pods, "node-1"), [[{ status: "found", value }, taints, asked]]);
+    }
+    assert.deepEqual(await shims([standing]), [[undefined, undefined, undefined]]);
+  });
 
   it("knows a ServiceAccount that is gone, and a pod that names none", async () => {
     const path = "/api/v1/namespaces/team/serviceaccounts/reader";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { AppError, reasonOf } from "../../lib/errors.ts";
+import { AppError } from "../../lib/errors.ts";
 import { refusalText } from "../../lib/kube/api-status.ts";
 import type { KubeConnection } from "../../lib/kube/connection.ts";
 import { KubeObject } from "../../lib/kube/kube-object.ts";
@@ -9,11 +9,12 @@ import type { ConfigMapEntry } from "../../webhook/identity-source.ts";
 import { parsePod, serviceAccountNameOf } from "../../webhook/pod.ts";
 import { identityWebhooksIn, type IdentityWebhook } from "./identity-webhook.ts";
 import { reachWebhook } from "./reach-webhook.ts";
+import { nodeNameOf } from "./shim-caller.ts";
+import { observeShims } from "./observe-shims.ts";
+import { READ_TIMEOUT_MS, readFound } from "./read-found.ts";
 import type { Found, ObservedWebhook, PodEvent, Snapshot } from "./snapshot.ts";
 
 type Connection = Pick<KubeConnection, "request">;
-
-const TIMEOUT_MS = 10_000;
 
 const Slices = z.looseObject({
   items: z.array(
@@ -64,32 +65,35 @@ export async function readSnapshot(
   const pod = await readPod(connection, namespace, name);
   const account = serviceAccountNameOf(parsePod(pod));
   const place = `/api/v1/namespaces/${encodeURIComponent(namespace)}`;
-  const [namespaceObject, serviceAccount, configMapEntry, webhooks, events] = await Promise.all([
-    read(connection, place, `get namespaces/${namespace}`, (body) => KubeObject.parse(body)),
-    account === undefined
-      ? ({ status: "missing" } as const)
-      : read(
-          connection,
-          `${place}/serviceaccounts/${encodeURIComponent(account)}`,
-          `get serviceaccounts/${account} -n ${namespace}`,
-          (body) => KubeObject.parse(body),
-        ),
-    configMapNamespace === undefined
-      ? ({ status: "found", value: undefined } as const)
-      : read(
-          connection,
-          `/api/v1/namespaces/${encodeURIComponent(configMapNamespace)}/configmaps/${CONFIG_MAP_NAME}`,
-          `get configmaps/${CONFIG_MAP_NAME} -n ${configMapNamespace}`,
-          (body) => entryIn(body, namespace, account ?? ""),
-        ),
-    readWebhooks(connection),
-    read(
-      connection,
-      `${place}/events?fieldSelector=${encodeURIComponent(`involvedObject.kind=Pod,involvedObject.name=${name}`)}`,
-      `list events -n ${namespace}`,
-      eventsIn,
-    ),
-  ]);
+  const nodeName = nodeNameOf(pod);
+  const [namespaceObject, serviceAccount, configMapEntry, webhooks, shims, events] =
+    await Promise.all([
+      readFound(connection, place, `get namespaces/${namespace}`, (body) => KubeObject.parse(body)),
+      account === undefined
+        ? ({ status: "missing" } as const)
+        : readFound(
+            connection,
+            `${place}/serviceaccounts/${encodeURIComponent(account)}`,
+            `get serviceaccounts/${account} -n ${namespace}`,
+            (body) => KubeObject.parse(body),
+          ),
+      configMapNamespace === undefined
+        ? ({ status: "found", value: undefined } as const)
+        : readFound(
+            connection,
+            `/api/v1/namespaces/${encodeURIComponent(configMapNamespace)}/configmaps/${CONFIG_MAP_NAME}`,
+            `get configmaps/${CONFIG_MAP_NAME} -n ${configMapNamespace}`,
+            (body) => entryIn(body, namespace, account ?? ""),
+          ),
+      readWebhooks(connection),
+      observeShims(connection, nodeName),
+      readFound(
+        connection,
+        `${place}/events?fieldSelector=${encodeURIComponent(`involvedObject.kind=Pod,involvedObject.name=${name}`)}`,
+        `list events -n ${namespace}`,
+        eventsIn,
+      ),
+    ]);
   return {
     namespace,
     name,
@@ -98,6 +102,7 @@ export async function readSnapshot(
     serviceAccount,
     configMapEntry,
     webhooks,
+    shims,
     events,
     inCluster,
     sharesLoopback,
@@ -106,31 +111,14 @@ export async function readSnapshot(
 
 async function readPod(connection: Connection, namespace: string, name: string): Promise<unknown> {
   const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(name)}`;
-  const { status, body } = await connection.request({ path, timeoutMs: TIMEOUT_MS });
+  const { status, body } = await connection.request({ path, timeoutMs: READ_TIMEOUT_MS });
   if (status === 200) return body;
   const message = `Cannot read pod ${namespace}/${name}: the API server ${refusalText(status, body)}`;
   throw new AppError("KUBERNETES_REFUSED", status, message);
 }
 
-async function read<T>(
-  connection: Connection,
-  path: string,
-  right: string,
-  parse: (body: unknown) => T,
-): Promise<Found<T>> {
-  try {
-    const { status, body } = await connection.request({ path, timeoutMs: TIMEOUT_MS });
-    if (status === 200) return { status: "found", value: parse(body) };
-    if (status === 404) return { status: "missing" };
-    if (status === 403) return { status: "forbidden", right };
-    return { status: "failed", problem: `the API server ${refusalText(status, body)}` };
-  } catch (err) {
-    return { status: "failed", problem: reasonOf(err) };
-  }
-}
-
 async function readWebhooks(connection: Connection): Promise<Found<readonly ObservedWebhook[]>> {
-  const webhooks = await read(
+  const webhooks = await readFound(
     connection,
     "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
     "list mutatingwebhookconfigurations",
@@ -151,14 +139,14 @@ async function observe(connection: Connection, webhook: IdentityWebhook): Promis
     return { ...webhook, readyEndpoints: undefined, tls };
   }
   const { namespace, name, port } = target;
-  const readyEndpoints = await read(
+  const readyEndpoints = await readFound(
     connection,
     `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices` +
       `?labelSelector=${encodeURIComponent(`kubernetes.io/service-name=${name}`)}`,
     `list endpointslices.discovery.k8s.io -n ${namespace}`,
     readyIn,
   );
-  const service = await read(
+  const service = await readFound(
     connection,
     `/api/v1/namespaces/${namespace}/services/${name}`,
     `get services/${name} -n ${namespace}`,

@@ -1,6 +1,7 @@
 import type { KubeObject } from "../../lib/kube/kube-object.ts";
 import type { ConfigMapEntry } from "../../webhook/identity-source.ts";
 import type { IdentityWebhook } from "./identity-webhook.ts";
+import type { MetadataShim } from "./metadata-shims.ts";
 
 /** What came of reading something from the cluster. */
 export type Found<T> =
@@ -24,6 +25,14 @@ export interface ObservedWebhook extends IdentityWebhook {
   readonly tls: TlsOutcome | undefined;
 }
 
+/** A metadata shim, with how it stands on the node of the pod. */
+export interface ObservedShim extends MetadataShim {
+  /** Undefined when the pod has no node yet. */
+  readonly onNode: Found<"ready" | "not ready" | "absent"> | undefined;
+  /** Keys of the taints of that node; undefined when the pod has none yet. */
+  readonly taints: Found<readonly string[]> | undefined;
+}
+
 /** An Event about the pod. */
 export interface PodEvent {
   readonly type: string;
@@ -43,6 +52,7 @@ export interface Snapshot {
   /** Its entry in the webhook's ConfigMap; undefined when the webhook has none, or it no entry. */
   readonly configMapEntry: Found<ConfigMapEntry | undefined>;
   readonly webhooks: Found<readonly ObservedWebhook[]>;
+  readonly shims: Found<readonly ObservedShim[]>;
   /** Those about the identity of the pod. */
   readonly events: Found<readonly PodEvent[]>;
   /** Whether this was read from inside the cluster, where addresses of Services mean something. */

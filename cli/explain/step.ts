@@ -14,6 +14,9 @@ export const STEP_TITLES = {
   readable: "Token readable",
   "other-credentials": "Other credentials",
   decision: "A new pod",
+  shim: "Metadata shim",
+  "shim-role": "Role by the shim",
+  "shim-use": "Use of the shim",
   events: "Events",
 } as const;
 export type StepId = keyof typeof STEP_TITLES;

@@ -24,12 +24,19 @@ export function httpTokensOf(text: string | undefined): HttpTokens | undefined {
   return text === "required" || text === "optional" ? text : undefined;
 }
 
+/** Which pod it is, for humans and for Events. */
+export interface PodReference {
+  readonly uid: string;
+  readonly name: string;
+  readonly namespace: string;
+}
+
 export type CallerDecision =
   | { readonly status: "known"; readonly caller: Caller }
   /** No pod of this node has the address, also after a wait. */
   | { readonly status: "unknown" }
   /** More than one pod has the address: none is picked. */
-  | { readonly status: "ambiguous"; readonly podNames: readonly string[] }
+  | { readonly status: "ambiguous"; readonly pods: readonly PodReference[] }
   /** Nobody can say: the pods are not listed yet, or what is known of them could not be proven. */
   | { readonly status: "unavailable"; readonly reason: string };
 

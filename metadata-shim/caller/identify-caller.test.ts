@@ -27,6 +27,7 @@ interface Shim {
   readonly pods: NodePods;
   readonly identify: IdentifyCaller;
   readonly foreign: readonly KnownPod[];
+  readonly ambiguous: readonly string[];
   readonly gone: readonly string[];
 }
 
@@ -49,6 +50,7 @@ function startShim(
   const keep = podKeeper({ nodeName: NODE, keys: [] });
   const gone: string[] = [];
   const foreign: KnownPod[] = [];
+  const ambiguous: string[] = [];
   const pods = stack.use(
     followNodePods({
       connection,
@@ -69,8 +71,10 @@ function startShim(
     httpTokensOf: async (namespace) => (namespace === "team" ? "required" : undefined),
     clock,
     onForeign: (shownPod) => foreign.push(shownPod),
+    onAmbiguous: (all, address) =>
+      ambiguous.push(`${address}: ${all.map(({ uid }) => uid).join(" ")}`),
   });
-  return { world, clock, pods, identify, foreign, gone };
+  return { world, clock, pods, identify, foreign, ambiguous, gone };
 }
 
 function pod(uid: string, ...addresses: readonly string[]): RunningPod {
@@ -178,6 +182,11 @@ describe("identify", () => {
         shim.world.start(a);
         shim.world.report("a");
         assert.equal(shown(await ask(shim, a)), "a");
+        // And for all that is asked next, such as the credentials after the name of the role.
+        for (let i = 0; i < 20; i += 1) {
+          shim.clock.advance(WAIT_MS);
+          assert.equal(shown(await ask(shim, a)), "a");
+        }
       });
 
       it("asks for no proof twice on one connection within a second", async (t) => {
@@ -223,13 +232,18 @@ describe("identify", () => {
         shim.clock.advance(WAIT_MS);
         assert.deepEqual(await refused, {
           status: "ambiguous",
-          podNames: ["team/pod-a", "team/pod-b"],
+          pods: [
+            { uid: "a", name: "pod-a", namespace: "team" },
+            { uid: "b", name: "pod-b", namespace: "team" },
+          ],
         });
+        assert.deepEqual(shim.ambiguous, ["10.1.0.2: a b"]);
         const asked = ask(shim, b);
         await nextTurn();
         shim.world.report("a", "finished");
         shim.world.api.deliver();
         assert.equal(shown(await asked), "b");
+        assert.equal(shim.ambiguous.length, 1);
       });
 
       it("gives the address of a pod that is gone to the next one at once", async (t) => {

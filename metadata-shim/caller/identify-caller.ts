@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import type { Clock } from "../../lib/clock.ts";
 import { reasonOf } from "../../lib/errors.ts";
 import { orAbort } from "../../lib/kube/deadline.ts";
@@ -9,6 +10,7 @@ import type {
   CallerDecision,
   HttpTokens,
   IdentifyCaller,
+  PodReference,
 } from "./caller.ts";
 import type { KnownPod } from "./known-pod.ts";
 import type { LivePods } from "./live-pods.ts";
@@ -30,6 +32,8 @@ export interface IdentifyCallerDeps {
   readonly clock: Clock;
   /** A connection that showed the address of a pod and was not the pod's. */
   readonly onForeign?: ((pod: KnownPod, address: string) => void) | undefined;
+  /** Pods at one address, of which none gets anything. */
+  readonly onAmbiguous?: ((pods: readonly PodReference[], address: string) => void) | undefined;
 }
 
 /** How long what was proven of a connection is taken for true. */
@@ -37,6 +41,9 @@ const MAX_PROOF_AGE_MS = 1000;
 
 /** The pods of the node are read live for an address that nobody has at most this often. */
 const LOOK_UP_EVERY_MS = 5000;
+
+/** A node has some hundred pods. */
+const MAX_FOUND = 1000;
 
 const UNKNOWN: CallerDecision = Object.freeze({ status: "unknown" });
 const NOT_LISTED: CallerDecision = Object.freeze({
@@ -59,6 +66,8 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
   // Reading an address takes as long as all the rest of a request on a connection that is proven.
   const addresses = new WeakMap<CallerConnection, { text: string; address: string | undefined }>();
   let lookedUpMs = Number.NEGATIVE_INFINITY;
+  /** When a live read found a pod at an address of which the watch had not told. */
+  const foundMs = new LRUCache<string, number>({ max: MAX_FOUND });
 
   return async (remoteAddress, connection) => {
     const address = addressOf(remoteAddress, connection);
@@ -74,7 +83,9 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
       const decision = await judge(address, connection, wait.signal);
       if (decision.status === "known") return decision;
       await changed;
-      if (wait.signal.aborted) return decision;
+      if (!wait.signal.aborted) continue;
+      if (decision.status === "ambiguous") deps.onAmbiguous?.(decision.pods, address);
+      return decision;
     }
   };
 
@@ -90,13 +101,23 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
       const decision = await prove(pod, { address, connection, signal });
       if (decision.status !== "unknown") return decision;
     }
-    const nowMs = clock.now();
-    // Also when the clock was set back.
-    if (Math.abs(nowMs - lookedUpMs) < LOOK_UP_EVERY_MS) return UNKNOWN;
-    lookedUpMs = nowMs;
+    if (!mayLookUp(address)) return UNKNOWN;
     const live = await readLive({ address, signal });
     if (!Array.isArray(live)) return UNKNOWN;
+    if (live.length > 0) foundMs.set(address, clock.now());
     return attestedOf(live, { address, connection, signal });
+  }
+
+  /** Who was found so once asks on: for credentials, after the name of the role. */
+  function mayLookUp(address: string): boolean {
+    const nowMs = clock.now();
+    // Also when the clock was set back.
+    const isLately = (ms = Number.NEGATIVE_INFINITY): boolean =>
+      Math.abs(nowMs - ms) < LOOK_UP_EVERY_MS;
+    if (isLately(foundMs.get(address))) return true;
+    if (isLately(lookedUpMs)) return false;
+    lookedUpMs = nowMs;
+    return true;
   }
 
   /** Unknown when the pod is not at the other end. */
@@ -207,8 +228,8 @@ interface Question {
 }
 
 function ambiguous(pods: readonly KnownPod[]): CallerDecision {
-  const podNames = pods.map(({ namespace, name }) => `${namespace}/${name}`).toSorted();
-  return { status: "ambiguous", podNames };
+  const references = pods.map(({ uid, name, namespace }) => ({ uid, name, namespace }));
+  return { status: "ambiguous", pods: references };
 }
 
 /** A signal that aborts when the time is up, and at the end of its use. */

@@ -14,7 +14,7 @@ const failure = { code: "AccessDenied", message: "Not authorized" };
 describe("refusals in the strict profile", () => {
   const CASES = [
     [callerRefusal({ status: "unknown" }, request), 404, "caller-unknown"],
-    [callerRefusal({ status: "ambiguous", podNames: ["a/b"] }, request), 503, "caller-ambiguous"],
+    [callerRefusal({ status: "ambiguous", pods: [] }, request), 503, "caller-ambiguous"],
     [callerRefusal({ status: "unavailable", reason: "r" }, request), 503, "caller-unavailable"],
     [roleRefusal({ status: "none" }, request), 404, "no-role"],
     [roleRefusal({ status: "forbidden", reason: "r" }, request), 403, "role-forbidden"],
@@ -41,7 +41,8 @@ describe("refusals in the strict profile", () => {
   });
 
   it("name no other pod, whatever is logged", () => {
-    const answer = callerRefusal({ status: "ambiguous", podNames: ["pay/payments-0"] }, request);
+    const pods = [{ uid: "1", name: "payments-0", namespace: "pay" }];
+    const answer = callerRefusal({ status: "ambiguous", pods }, request);
     assert.equal(answer.detail, "pay/payments-0");
     assert.ok(!answer.body.includes("payments-0"));
   });

@@ -24,7 +24,7 @@ export function callerRefusal(
     return { status: 503, body, reason: "caller-unavailable", detail: decision.reason };
   }
   if (decision.status === "unknown") return inProfile("caller-unknown", request);
-  const { podNames } = decision;
+  const podNames = decision.pods.map(({ namespace, name }) => `${namespace}/${name}`).toSorted();
   const detail = podNames.join(", ");
   return { ...inProfile("caller-ambiguous", { ...request, podNames }), detail };
 }

@@ -92,7 +92,8 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
   };
 }
 
-function serviceAccountKeeper(
+/** Reduces a ServiceAccount to what decides about roles. */
+export function serviceAccountKeeper(
   annotationPrefix: string,
 ): (object: KubeObject) => KnownServiceAccount {
   return ({ metadata }) => ({

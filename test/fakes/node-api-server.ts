@@ -12,31 +12,51 @@ export interface PodOfNode {
   readonly serviceAccount: string;
   readonly nodeName: string;
   readonly addresses: readonly string[];
+  /** `ns` when absent. */
+  readonly namespace?: string;
   readonly phase?: string;
+  readonly deletionTimestamp?: string;
   readonly hostNetwork?: boolean;
   readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** An Event that was written. */
+export interface ToldEvent {
+  readonly reason: string;
+  readonly message: string;
+  /** Name of the object that it is about. */
+  readonly about: string;
 }
 
 /**
  * The part of an API server that an agent of a node uses, over HTTP: pods by node and address, listed
  * and watched; single ServiceAccounts, Namespaces and pods; tokens that are bound to pods, and the
- * keys they are signed with; Events. All objects are in the namespace `ns`.
+ * keys they are signed with; Events. Objects are in the namespace `ns` unless another is named, and a
+ * namespace is there as soon as anything is put into it.
  */
 export interface NodeApiServer extends AsyncDisposable {
   readonly url: string;
   /** Of each request: method and path without its query. */
   readonly requests: readonly string[];
-  readonly events: readonly { readonly reason: string; readonly message: string }[];
+  readonly events: readonly ToldEvent[];
+  /** Watches that are open. */
+  readonly watching: number;
   putPod(pod: PodOfNode): void;
   removePod(name: string): void;
-  putServiceAccount(name: string, annotations: Readonly<Record<string, string>>): void;
-  putNamespace(annotations: Readonly<Record<string, string>>): void;
+  putServiceAccount(name: string, annotations: Annotations, namespace?: string): void;
+  putNamespace(annotations: Annotations, name?: string): void;
   /** Keeps watches from hearing of pods; what is listed shows them at once. */
   holdWatches(): void;
   releaseWatches(): void;
+  /** Ends all watches; what they have not told by then has to be listed. */
+  cutWatches(): void;
   /** Does not answer any request until the next call with false. */
   hang(isHanging: boolean): void;
 }
+
+type Annotations = Readonly<Record<string, string>>;
+
+const DEFAULT_NAMESPACE = "ns";
 
 const TokenRequest = z.looseObject({
   spec: z.looseObject({
@@ -45,7 +65,11 @@ const TokenRequest = z.looseObject({
     boundObjectRef: z.looseObject({ name: z.string(), uid: z.string() }),
   }),
 });
-const Event = z.looseObject({ reason: z.string(), message: z.string() });
+const Event = z.looseObject({
+  reason: z.string(),
+  message: z.string(),
+  involvedObject: z.looseObject({ name: z.string() }),
+});
 
 interface Stored {
   readonly metadata: {
@@ -70,18 +94,31 @@ export async function startNodeApiServer({
   const pods = new Map<string, PodOfNode>();
   const accounts = new Map<string, Stored>();
   const requests: string[] = [];
-  const events: z.infer<typeof Event>[] = [];
+  const events: ToldEvent[] = [];
   const watches = new Set<ServerResponse>();
+  const told: { readonly version: number; readonly line: string }[] = [];
   const held: string[] = [];
-  let namespace: Stored = { metadata: { name: "ns", uid: "namespace-uid" } };
+  const namespaces = new Map<string, Stored>();
   let isHeld = false;
+  let compactedVersion = 0;
   let hanging: PromiseWithResolvers<void> | undefined;
   let version = 100;
+
+  function putNamespace(annotations: Annotations, name: string = DEFAULT_NAMESPACE): void {
+    namespaces.set(name, { metadata: { name, uid: `${name}-namespace-uid`, annotations } });
+  }
+  putNamespace({});
+
+  function ensureNamespace(name: string = DEFAULT_NAMESPACE): void {
+    if (!namespaces.has(name)) putNamespace({}, name);
+  }
 
   function tell(type: string, pod: PodOfNode): void {
     version += 1;
     const object = podObject(pod, version);
-    held.push(`${JSON.stringify({ type, object })}\n`);
+    const line = `${JSON.stringify({ type, object })}\n`;
+    told.push({ version, line });
+    held.push(line);
     if (!isHeld) release();
   }
 
@@ -89,12 +126,22 @@ export async function startNodeApiServer({
     for (const line of held.splice(0)) for (const res of watches) res.write(line);
   }
 
+  function watchPods(since: number, res: ServerResponse): void {
+    if (since < compactedVersion) {
+      answer(res, 410, { ...status("too old resource version"), code: 410 });
+      return;
+    }
+    res.writeHead(200, { "content-type": "application/json" }).flushHeaders();
+    for (const { version: at, line } of told) {
+      if (at > since && !held.includes(line)) res.write(line);
+    }
+    watches.add(res);
+    res.on("close", () => watches.delete(res));
+  }
+
   function listPods(query: URLSearchParams, res: ServerResponse): void {
     if (query.get("watch") === "true") {
-      res.writeHead(200, { "content-type": "application/json" }).flushHeaders();
-      watches.add(res);
-      res.on("close", () => watches.delete(res));
-      return;
+      return watchPods(Number(query.get("resourceVersion")), res);
     }
     const selector = new URLSearchParams((query.get("fieldSelector") ?? "").replaceAll(",", "&"));
     const podIp = selector.get("status.podIP");
@@ -105,24 +152,25 @@ export async function startNodeApiServer({
     answer(res, 200, { kind: "List", metadata: { resourceVersion: String(version) }, items });
   }
 
-  function makeToken(name: string, body: unknown, res: ServerResponse): void {
+  function makeToken(place: Place, body: unknown, res: ServerResponse): void {
+    const { namespace, name } = place;
     const { spec } = TokenRequest.parse(body);
-    const account = accounts.get(name);
-    const pod = pods.get(spec.boundObjectRef.name);
+    const account = accounts.get(keyOf(place));
+    const pod = pods.get(keyOf({ namespace, name: spec.boundObjectRef.name }));
     if (account === undefined || pod === undefined) return answer(res, 404, status("not found"));
     if (pod.uid !== spec.boundObjectRef.uid) return answer(res, 409, status("another uid"));
     if (pod.serviceAccount !== name) return answer(res, 400, status("another ServiceAccount"));
     const iat = Math.floor(now() / 1000);
     const claims = {
       iss: issuer,
-      sub: `system:serviceaccount:ns:${name}`,
+      sub: `system:serviceaccount:${namespace}:${name}`,
       aud: spec.audiences,
       iat,
       nbf: iat,
       exp: iat + spec.expirationSeconds,
       jti: randomUUID(),
       "kubernetes.io": {
-        namespace: "ns",
+        namespace,
         serviceaccount: { name, uid: account.metadata.uid },
         pod: { name: pod.name, uid: pod.uid },
         node: { name: pod.nodeName },
@@ -139,18 +187,20 @@ export async function startNodeApiServer({
     await hanging?.promise;
     if (pathname === "/api/v1/pods") return listPods(searchParams, res);
     if (pathname === "/openid/v1/jwks") return answer(res, 200, { keys: [key.jwk] });
-    if (pathname === "/api/v1/namespaces/ns") return answer(res, 200, namespace);
-    const [, kind, name = "", sub] =
-      /^\/api\/v1\/namespaces\/ns\/(\w+)(?:\/([^/]+))?(?:\/(\w+))?$/.exec(pathname) ?? [];
+    const [, namespace = "", kind, name = "", sub] =
+      /^\/api\/v1\/namespaces\/([^/]+)(?:\/(\w+)(?:\/([^/]+))?(?:\/(\w+))?)?$/.exec(pathname) ?? [];
+    const place = keyOf({ namespace, name });
     if (kind === "events" && req.method === "POST") {
-      events.push(Event.parse(JSON.parse(text)));
+      const { reason, message, involvedObject } = Event.parse(JSON.parse(text));
+      events.push({ reason, message, about: involvedObject.name });
       return answer(res, 201, {});
     }
     if (kind === "serviceaccounts" && sub === "token")
-      return makeToken(name, JSON.parse(text), res);
-    const account = kind === "serviceaccounts" ? accounts.get(name) : undefined;
-    const pod = kind === "pods" ? pods.get(name) : undefined;
-    const found = account ?? (pod && podObject(pod, version));
+      return makeToken({ namespace, name }, JSON.parse(text), res);
+    const account = kind === "serviceaccounts" ? accounts.get(place) : undefined;
+    const pod = kind === "pods" ? pods.get(place) : undefined;
+    const own = kind === undefined ? namespaces.get(namespace) : undefined;
+    const found = own ?? account ?? (pod && podObject(pod, version));
     answer(res, found === undefined ? 404 : 200, found ?? status("not found"));
   }
 
@@ -163,29 +213,40 @@ export async function startNodeApiServer({
     url: `http://127.0.0.1:${server.port}`,
     requests,
     events,
+    get watching() {
+      return watches.size;
+    },
     putPod(pod) {
-      const type = pods.has(pod.name) ? "MODIFIED" : "ADDED";
-      pods.set(pod.name, pod);
+      const place = keyOf(pod);
+      const type = pods.has(place) ? "MODIFIED" : "ADDED";
+      pods.set(place, pod);
+      ensureNamespace(pod.namespace);
       tell(type, pod);
     },
     removePod(name) {
-      const pod = pods.get(name);
-      pods.delete(name);
+      const place = keyOf({ name });
+      const pod = pods.get(place);
+      pods.delete(place);
       if (pod !== undefined) tell("DELETED", pod);
     },
-    putServiceAccount(name, annotations) {
-      const uid = accounts.get(name)?.metadata.uid ?? `${name}-uid`;
-      accounts.set(name, { metadata: { name, uid, namespace: "ns", annotations } });
+    putServiceAccount(name, annotations, namespace = DEFAULT_NAMESPACE) {
+      const account = keyOf({ namespace, name });
+      const uid = accounts.get(account)?.metadata.uid ?? `${name}-uid`;
+      accounts.set(account, { metadata: { name, uid, namespace, annotations } });
+      ensureNamespace(namespace);
     },
-    putNamespace(annotations) {
-      namespace = { metadata: { ...namespace.metadata, annotations } };
-    },
+    putNamespace,
     holdWatches() {
       isHeld = true;
     },
     releaseWatches() {
       isHeld = false;
       release();
+    },
+    cutWatches() {
+      held.length = 0;
+      compactedVersion = version;
+      for (const res of watches) res.destroy();
     },
     hang(isHanging) {
       hanging?.resolve();
@@ -198,10 +259,27 @@ export async function startNodeApiServer({
   };
 }
 
+interface Place {
+  readonly name: string;
+  readonly namespace?: string | undefined;
+}
+
+function keyOf({ name, namespace = DEFAULT_NAMESPACE }: Place): string {
+  return `${namespace}/${name}`;
+}
+
 function podObject(pod: PodOfNode, version: number): Stored {
-  const { name, uid, serviceAccount, nodeName, addresses, annotations = {} } = pod;
+  const { name, uid, serviceAccount, nodeName, addresses, deletionTimestamp } = pod;
+  const { namespace = DEFAULT_NAMESPACE, annotations = {} } = pod;
   return {
-    metadata: { name, uid, namespace: "ns", annotations, resourceVersion: String(version) },
+    metadata: {
+      name,
+      uid,
+      namespace,
+      annotations,
+      resourceVersion: String(version),
+      ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
+    },
     spec: { nodeName, serviceAccountName: serviceAccount, hostNetwork: pod.hostNetwork ?? false },
     status: {
       phase: pod.phase ?? "Running",

@@ -8,7 +8,9 @@ import { runProgram, type RunProgram } from "../../metadata-shim/rules/run-progr
 
 /** What came of a request. */
 export interface Answer {
-  /** Name of the server that answered. */
+  /** Undefined when nobody answered. */
+  readonly status?: number | undefined;
+  /** Name of the server that answered; undefined when it was none of these tests'. */
   readonly name?: string | undefined;
   /** As that server saw the client. */
   readonly remoteAddress?: string | undefined;
@@ -54,6 +56,7 @@ const Told = z.object({
   failure: z.string().optional(),
 });
 const AnswerSchema = z.object({
+  status: z.number().optional(),
   name: z.string().optional(),
   remoteAddress: z.string().optional(),
   remotePort: z.number().optional(),

@@ -8,6 +8,13 @@ export interface ConformanceRow {
   readonly check: (world: ShimWorld) => Promise<void> | void;
 }
 
+/** Makes the function that adds a row to a list. */
+export function rowsInto(
+  rows: ConformanceRow[],
+): (number: number, title: string, check: ConformanceRow["check"]) => void {
+  return (number, title, check) => void rows.push({ number, title, check });
+}
+
 /** What came of a row. */
 export interface RowResult {
   readonly number: number;

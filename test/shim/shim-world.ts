@@ -28,7 +28,8 @@ export const WORLD_ADDRESSES: readonly string[] = [
   `${NODE_ADDRESS}/32`,
   `${METADATA_IPV4}/32`,
   `${METADATA_IPV6}/128`,
-  ...Array.from({ length: 60 }, (_, i) => `10.1.0.${i + 2}/32`),
+  // Loopback answers for the whole net of an address.
+  "10.1.0.1/16",
   "fd01::2/128",
 ];
 
@@ -57,21 +58,25 @@ export interface ShimWorld extends AsyncDisposable {
   restart(flags?: readonly string[]): Promise<void>;
   /** Starts another one beside it, with other flags. */
   another(flags: readonly string[]): Promise<RunningShim>;
-  /** Makes a role that the cluster may assume. */
+  /** Makes a role that the cluster may assume, in the first account unless told. */
   role(
     name: string,
-    options?: { readonly path?: string; readonly subject?: string },
+    options?: {
+      readonly path?: string;
+      readonly subject?: string;
+      readonly isOfOtherAccount?: boolean;
+    },
   ): Promise<string>;
   /** Puts a pod of this node, with a ServiceAccount of its name. */
   pod(name: string, address: string, changes?: Partial<PodOfNode>): PodOfNode;
-  serviceAccount(name: string, roleArn?: string): void;
+  serviceAccount(name: string, roleArn?: string, namespace?: string): void;
   ask(question: PodQuestion): Promise<Reply>;
   /** A session token, as a header. */
   token(from: string, ttlSeconds?: number): Promise<Readonly<Record<string, string>>>;
   /** Asks with a session token. */
   read(from: string, path: string): Promise<Reply>;
-  /** Calls of AssumeRoleWithWebIdentity for a subject of the namespace. */
-  exchangesOf(serviceAccount: string): number;
+  /** Calls of AssumeRoleWithWebIdentity for a ServiceAccount, of the namespace `ns` unless told. */
+  exchangesOf(serviceAccount: string, namespace?: string): number;
 }
 
 export interface ShimWorldOptions {
@@ -94,7 +99,9 @@ export async function startShimWorld(options: ShimWorldOptions = {}): Promise<Sh
     await startAws({ trustCaPems: [issuer.authority.cert], clock, ...options.aws }),
   );
   const nowSeconds = Math.floor(nowMs / 1000);
-  const cluster = await registerCluster(aws, { issuer: issuer.url, key, nowSeconds });
+  const facts = { issuer: issuer.url, key, nowSeconds };
+  const cluster = await registerCluster(aws, facts);
+  const elsewhere = await registerCluster(aws, { ...facts, credentials: aws.accounts[1] });
   const now = (): number => (clock === undefined ? Date.now() : clock.now());
   const api = resources.use(await startNodeApiServer({ issuer: issuer.url, key, now }));
   const { log, lines } = createCollectedLog();
@@ -147,10 +154,11 @@ export async function startShimWorld(options: ShimWorldOptions = {}): Promise<Sh
       await shim.whenReady;
     },
     another: start,
-    async role(name, { path = "/", subject } = {}) {
+    async role(name, { path = "/", subject, isOfOtherAccount = false } = {}) {
       const condition = { StringEquals: { [`${cluster.hostPath}:sub`]: subject } };
       const changes = subject === undefined ? {} : { Condition: condition };
-      return cluster.createRole(name, changes, { Path: path });
+      const account = isOfOtherAccount ? elsewhere : cluster;
+      return account.createRole(name, changes, { Path: path });
     },
     pod(name, address, changes = {}) {
       const pod = {
@@ -164,22 +172,22 @@ export async function startShimWorld(options: ShimWorldOptions = {}): Promise<Sh
       api.putPod(pod);
       return pod;
     },
-    serviceAccount(name, roleArn) {
+    serviceAccount(name, roleArn, namespace) {
       const annotations = roleArn === undefined ? {} : { "eks.amazonaws.com/role-arn": roleArn };
-      api.putServiceAccount(name, annotations);
+      api.putServiceAccount(name, annotations, namespace);
     },
     ask: podAsk,
     token,
     async read(from, path) {
       return podAsk({ from, path, headers: await token(from) });
     },
-    exchangesOf: (serviceAccount) =>
+    exchangesOf: (serviceAccount, namespace = "ns") =>
       aws
         .calls()
         .filter(({ action }) => action === "AssumeRoleWithWebIdentity")
         .filter(
           ({ webIdentity }) =>
-            webIdentity?.subject === `system:serviceaccount:ns:${serviceAccount}`,
+            webIdentity?.subject === `system:serviceaccount:${namespace}:${serviceAccount}`,
         ).length,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };

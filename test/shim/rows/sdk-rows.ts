@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { z } from "zod";
+import { rowsInto, type ConformanceRow } from "../conformance-row.ts";
+import { METADATA_IPV4, REGION } from "../shim-world.ts";
+import { A, V1 } from "./pods.ts";
+
+export const sdkRows: ConformanceRow[] = [];
+const row = rowsInto(sdkRows);
+
+const Identity = z.object({ arn: z.string() });
+
+/** Variable with the path of a Python that has boto3; empty where there is none. */
+export const PYTHON = "IRSA_CONFORMANCE_PYTHON";
+
+function clientFile(file: string): string {
+  return fileURLToPath(new URL(`../../e2e/clients/${file}`, import.meta.url));
+}
+
+row(100, "AWS SDKs for JavaScript v2, v3 and boto3, before and after a restart", async (world) => {
+  const python = process.env[PYTHON] ?? "";
+  const clients = [
+    [process.execPath, clientFile("sdk-v3.ts")],
+    [process.execPath, clientFile("sdk-v2.ts")],
+    ...(python === "" ? [] : [[python, clientFile("boto3_client.py")]]),
+  ];
+  const env = {
+    PATH: process.env["PATH"] ?? "",
+    HOME: "/nonexistent",
+    AWS_REGION: REGION,
+    AWS_DEFAULT_REGION: REGION,
+    AWS_ENDPOINT_URL_STS: world.aws.sts,
+    AWS_CA_BUNDLE: world.aws.ca,
+    NODE_EXTRA_CA_CERTS: world.aws.ca,
+  };
+  for (const [from, session] of [
+    [A, "ns.app"],
+    [V1, "ns.legacy"],
+  ] as const) {
+    const route = `route replace table local local ${METADATA_IPV4} dev lo src ${from}`;
+    // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+    await promisify(execFile)("ip", route.split(" "));
+    for (const [program = "", ...args] of clients) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+      const { stdout } = await promisify(execFile)(program, args, { env });
+      const { arn } = Identity.parse(JSON.parse(stdout));
+      assert.equal(arn, `arn:aws:sts::111122223333:assumed-role/app-role/${session}`);
+    }
+    // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+    await world.restart();
+  }
+});
