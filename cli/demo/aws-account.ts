@@ -23,8 +23,8 @@ export interface AwsAccess {
 export interface TrustedIdentity {
   readonly issuer: string;
   readonly audience: string;
-  /** `system:serviceaccount:NAMESPACE:NAME` */
-  readonly subject: string;
+  /** `system:serviceaccount:NAMESPACE:NAME`, or several of them. */
+  readonly subject: string | readonly string[];
 }
 
 /** Credentials of a role and when they end. */

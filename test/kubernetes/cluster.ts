@@ -23,8 +23,8 @@ export interface ClusterOptions extends Omit<
 > {
   /** How many; default 1. */
   readonly nodes?: number | undefined;
-  /** How pods are linked to their node. Default `bridge`. */
-  readonly cni?: Cni | undefined;
+  /** How pods are linked to their node, or to each of them in turn. Default `bridge`. */
+  readonly cni?: Cni | readonly Cni[] | undefined;
   /** Paths of docker-archives that every node has, beside TOOLS_IMAGE. */
   readonly images?: readonly string[] | undefined;
 }
@@ -152,16 +152,22 @@ async function prepareNodes(
   machines: readonly Machine[],
   {
     images,
-    ...options
+    cni,
+    cgroupParent,
   }: {
     readonly images: readonly string[];
-    readonly cni: Cni;
+    readonly cni: Cni | readonly Cni[];
     readonly cgroupParent: string;
   },
 ): Promise<readonly [PreparedNode, ...PreparedNode[]]> {
   const [own, nodes] = await all([
     createBusyboxImages(programs.folder),
-    all(machines.map((machine, index) => prepareNode(programs, machine, { ...options, index }))),
+    all(
+      machines.map((machine, index) => {
+        const link = typeof cni === "string" ? cni : (cni[index % cni.length] ?? "bridge");
+        return prepareNode(programs, machine, { index, cni: link, cgroupParent });
+      }),
+    ),
   ]);
   const [first, ...others] = nodes;
   if (first === undefined) throw new Error("Expected at least one node");

@@ -12,6 +12,8 @@ import type { AwsPlace } from "./client-image.ts";
 /** Python with boto3, which says who it is; no configuration but where this AWS is. */
 export const BOTO3_IMAGE = "localhost/boto3:test";
 
+/** In its folder /client; the first is what it runs. */
+const SCRIPTS = ["boto3_client.py", "boto3_repeat.py", "take_address.py"] as const;
 const run = promisify(execFile);
 const Interpreter = z.object({
   executable: z.string(),
@@ -73,15 +75,17 @@ export async function createBoto3Image({
 
   const client = join(rootfs, "client");
   await mkdir(client);
-  const script = fileURLToPath(new URL("../clients/boto3_client.py", import.meta.url));
-  await copyFile(script, join(client, "boto3_client.py"));
+  for (const script of SCRIPTS) {
+    const source = fileURLToPath(new URL(`../clients/${script}`, import.meta.url));
+    await copyFile(source, join(client, script));
+  }
   await writeFile(join(client, "aws.pem"), aws.caPem);
   await createDockerArchive(file, {
     rootfs,
     reference: BOTO3_IMAGE,
     config: {
       Entrypoint: [executable],
-      Cmd: ["/client/boto3_client.py"],
+      Cmd: [`/client/${SCRIPTS[0]}`],
       Env: [
         `AWS_ENDPOINT_URL_STS=${aws.stsUrl}`,
         "AWS_CA_BUNDLE=/client/aws.pem",

@@ -7,6 +7,8 @@ import { LOCAL_BASE } from "../../../scripts/image/build-image.ts";
 
 /** Node with the AWS SDK for JavaScript v3, which says who it is; no configuration but where this AWS is. */
 export const CLIENT_IMAGE = "localhost/sdk-v3:test";
+/** Scripts in its folder /client; the first is what it runs. */
+const SCRIPTS = ["sdk-v3", "repeat-v3", "repeat-v2"] as const;
 
 /** What a test knows of its AWS, and AWS itself would need none of. */
 export interface AwsPlace {
@@ -26,18 +28,21 @@ export async function buildClientImage(
 ): Promise<void> {
   const context = join(folder, "client");
   await mkdir(context);
-  const bundle = await rolldown({
-    input: fileURLToPath(new URL("../clients/sdk-v3.ts", import.meta.url)),
-    platform: "node",
-    logLevel: "silent",
-  });
-  await bundle.write({ file: join(context, "sdk-v3.mjs"), format: "esm", codeSplitting: false });
-  await bundle.close();
+  for (const script of SCRIPTS) {
+    const bundle = await rolldown({
+      input: fileURLToPath(new URL(`../clients/${script}.ts`, import.meta.url)),
+      platform: "node",
+      logLevel: "silent",
+    });
+    const target = join(context, `${script}.mjs`);
+    await bundle.write({ file: target, format: "esm", codeSplitting: false });
+    await bundle.close();
+  }
   await writeFile(join(context, "aws.pem"), aws.caPem);
   await writeFile(
     join(context, "Dockerfile"),
     `FROM ${LOCAL_BASE}
-COPY sdk-v3.mjs aws.pem /client/
+COPY *.mjs aws.pem /client/
 ENV AWS_ENDPOINT_URL_STS=${aws.stsUrl} NODE_EXTRA_CA_CERTS=/client/aws.pem
 ENTRYPOINT ["/nodejs/bin/node"]
 CMD ["/client/sdk-v3.mjs"]

@@ -69,7 +69,10 @@ export async function prepareNamespace({ cluster, issuerPair }: ProductCluster):
 export async function runHelm(
   { cluster, folder }: ProductCluster,
   command: "install" | "upgrade",
-  { webhook = {}, ...values }: { readonly webhook?: object; readonly image?: object } = {},
+  {
+    webhook = {},
+    ...values
+  }: { readonly webhook?: object; readonly image?: object; readonly shim?: object } = {},
 ): Promise<string> {
   const file = join(folder, "values.json");
   const all = {
@@ -156,10 +159,14 @@ async function issuerAddress({ admin }: Cluster): Promise<string> {
 /**
  * Registers the issuer with AWS, and makes a role that the workloads' ServiceAccount may take.
  *
+ * @param namespaces Where that ServiceAccount is.
  * @returns the ARN of the role.
  */
-export async function createRole({ awsAccess }: ProductCluster): Promise<string> {
-  const subject = `system:serviceaccount:${TEAM}:${SERVICE_ACCOUNT}`;
+export async function createRole(
+  { awsAccess }: ProductCluster,
+  namespaces: readonly string[] = [TEAM],
+): Promise<string> {
+  const subject = namespaces.map((name) => `system:serviceaccount:${name}:${SERVICE_ACCOUNT}`);
   const trusted = { issuer: ISSUER, audience: "sts.amazonaws.com", subject };
   const { roleArn } = await createTrust(awsAccess, trusted, ROLE_NAME);
   return roleArn;

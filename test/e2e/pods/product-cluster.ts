@@ -41,15 +41,23 @@ export async function missingProductParts(env: NodeJS.ProcessEnv): Promise<strin
   return (await missingNodeParts(env)) ?? (await missingHelm(env)) ?? (await buildahProblem());
 }
 
+/** What the nodes of the cluster have. */
+export interface ProductOptions extends ClusterOptions {
+  /** Whether they have the image with iptables too. */
+  readonly iptables?: boolean | undefined;
+}
+
 /** Starts a cluster with nothing installed yet, and tells how long each step takes. */
-export async function startProductCluster(options: ClusterOptions): Promise<ProductCluster> {
+export async function startProductCluster(options: ProductOptions): Promise<ProductCluster> {
   await using stack = new AsyncDisposableStack();
   const { path: folder } = stack.use(await createWorkspace());
   const authority = await createAuthority("public authority", validityAroundNow());
   const issuerPair = await issueServingCertificate(authority, [ISSUER_HOST], validityAroundNow());
   const aws = stack.use(await startAws({ hostNames: [STS_HOST], trustCaPems: [authority.cert] }));
   const awsPlace = { stsUrl: `https://${STS_HOST}`, caPem: aws.caPem };
-  const building = timed("images built", () => buildImages(folder, awsPlace));
+  const building = timed("images built", () =>
+    buildImages(folder, { aws: awsPlace, iptables: options.iptables ?? false }),
+  );
   // Nobody may remove the folder before.
   stack.defer(async () => {
     await Promise.allSettled([building]);
@@ -81,7 +89,7 @@ export async function startProductCluster(options: ClusterOptions): Promise<Prod
 
 async function buildImages(
   parent: string,
-  aws: AwsPlace,
+  { aws, iptables }: { readonly aws: AwsPlace; readonly iptables: boolean },
 ): Promise<{
   readonly buildah: Buildah;
   readonly image: string;
@@ -90,8 +98,10 @@ async function buildImages(
   const folder = join(parent, "images");
   await mkdir(folder);
   const [product, client] = [join(folder, "product.tar"), join(folder, "client.tar")];
-  const image = await buildImage({ folder, file: product, base: "local" });
+  const iptablesFile = iptables ? join(folder, "iptables.tar") : undefined;
+  const image = await buildImage({ folder, file: product, base: "local", iptablesFile });
   const buildah = createBuildah(folder);
   await buildClientImage(buildah, { folder, file: client, aws });
-  return { buildah, image, files: [product, client] };
+  const more = iptablesFile === undefined ? [] : [iptablesFile];
+  return { buildah, image, files: [product, client, ...more] };
 }

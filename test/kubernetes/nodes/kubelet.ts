@@ -67,6 +67,8 @@ export async function startKubelet(
     // A better score than that of its parent takes CAP_SYS_RESOURCE.
     oomScoreAdj: 0,
     maxPods: 250,
+    // What a test kills is started again at once, also the tenth time.
+    crashLoopBackOff: { maxContainerRestartPeriod: "1s" },
     // The default is a folder below /usr, which is this machine's.
     volumePluginDir: "/var/lib/kubelet/volume-plugins",
   };

@@ -90,6 +90,12 @@ function documents(): Readonly<Record<string, string | object>> {
       Token: "the-session-token-of-the-node-role",
       Expiration: timeText(nowMs + 6 * HOUR_MS),
     },
+    "/latest/meta-data/iam/info": {
+      Code: "Success",
+      LastUpdated: timeText(nowMs),
+      InstanceProfileArn: `arn:aws:iam::111122223333:instance-profile/${NODE_ROLE}`,
+      InstanceProfileId: "AIPANODEROLE00000000",
+    },
     "/latest/meta-data/placement/region": "eu-west-1",
     "/latest/meta-data/placement/availability-zone": "eu-west-1a",
     "/latest/dynamic/instance-identity/document": {

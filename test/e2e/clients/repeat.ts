@@ -1,0 +1,34 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
+const PAUSE_MS = 1000;
+
+/** Says whose credentials it has. */
+export type Client = () => Promise<string | undefined>;
+
+/**
+ * Prints who two clients are, again and again: one that keeps its credentials as a program does that
+ * runs for long, and one that has just been made. What tells an SDK of AWS is taken from the
+ * environment before, which leaves the metadata service.
+ *
+ * @param newClient Makes one, which asks STS at a URL.
+ */
+export async function repeat(newClient: (stsUrl: string) => Client): Promise<never> {
+  const stsUrl = process.env["AWS_ENDPOINT_URL_STS"] ?? "";
+  for (const name of Object.keys(process.env)) {
+    if (name.startsWith("AWS_")) delete process.env[name];
+  }
+  const kept = newClient(stsUrl);
+  for (;;) {
+    await say("kept", kept);
+    await say("new", newClient(stsUrl));
+    await sleep(PAUSE_MS);
+  }
+}
+
+async function say(client: string, identity: Client): Promise<void> {
+  const outcome = await identity().then(
+    (arn) => ({ arn }),
+    (err: unknown) => ({ problem: String(err) }),
+  );
+  process.stdout.write(`${JSON.stringify({ client, ...outcome })}\n`);
+}
