@@ -39,6 +39,13 @@ describe("the settings of the shim", () => {
     assert.deepEqual([config.httpTokens, config.stateDir], ["optional", "/state"]);
   });
 
+  it("warn of the rights of the node", () => {
+    const { config } = read(["--profile=kube2iam", "--legacy-assume-role"]);
+    assert.deepEqual(configWarnings(config), [
+      "--legacy-assume-role: the node assumes roles that do not trust the pods that get them",
+    ]);
+  });
+
   const BAD: readonly (readonly [argv: readonly string[], message: RegExp])[] = [
     [["--profile=loose"], /--profile "loose": expected strict, kube2iam or kiam/],
     [["--http-tokens=maybe"], /--http-tokens "maybe": expected required or optional/],
@@ -52,6 +59,7 @@ describe("the settings of the shim", () => {
     [["--metrics-port=8181"], /pods would see the metrics/],
     [["--kubeconfig=a", "--api-server=http://b"], /--kubeconfig and --api-server exclude/],
     [["--container-credentials-host=localhost"], /expected an address/],
+    [["--legacy-assume-role"], /--legacy-assume-role is for the profiles kube2iam and kiam/],
   ];
   for (const [argv, message] of BAD) {
     it(`refuse ${argv.join(" ")}`, () => {

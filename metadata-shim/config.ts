@@ -112,6 +112,11 @@ const CREDENTIAL_SETTINGS = {
     true,
     "Whether the API server is asked for a token of pods that have none",
   ),
+  legacyAssumeRole: toggle(
+    "legacy-assume-role",
+    false,
+    "Whether the node assumes roles of pod annotations for which STS denies web identity",
+  ),
   stsCallsPerMinute: value(
     "sts-calls-per-minute",
     integer({ min: 1, fallback: 120 }),
@@ -176,6 +181,10 @@ export const shimConfig = defineConfig(
         kubeconfig !== "" && apiServer !== "",
         "--kubeconfig and --api-server exclude each other: give one",
       ],
+      [
+        config.legacyAssumeRole && config.profile === "strict",
+        "--legacy-assume-role is for the profiles kube2iam and kiam",
+      ],
       [adminPort !== 0 && adminPort === appPort, "--admin-port and --app-port are the same"],
       [
         adminPort !== 0 && adminPort === metricsPort,
@@ -199,7 +208,13 @@ export type ShimConfig = ConfigOf<typeof shimConfig.settings>;
 
 /** A sentence for each setting that is not followed to the letter, or opens what is closed else. */
 export function configWarnings(config: ShimConfig): readonly string[] {
-  return [...roleConfigWarnings(config), ...legacyConfigWarnings(config)];
+  return [
+    ...roleConfigWarnings(config),
+    ...legacyConfigWarnings(config),
+    ...(config.legacyAssumeRole
+      ? ["--legacy-assume-role: the node assumes roles that do not trust the pods that get them"]
+      : []),
+  ];
 }
 
 /** What pods are told of the node: what the configuration says, and nothing else. */

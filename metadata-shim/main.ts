@@ -27,6 +27,7 @@ import {
 import { AGENT_HOSTS } from "./container-credentials/answers.ts";
 import { startContainerCredentials } from "./container-credentials/start-container-credentials.ts";
 import { kubeletTokenSource } from "./credentials/kubelet-token.ts";
+import { nodeCredentialsOf } from "./credentials/node-credentials.ts";
 import type { PodTokenSource } from "./credentials/pod-token.ts";
 import { requestedTokenSource } from "./credentials/requested-token.ts";
 import { startCredentials, type RunningCredentials } from "./credentials/start-credentials.ts";
@@ -155,6 +156,7 @@ export async function startShim(
       patienceMs: PATIENCE_MS,
       stsTimeoutMs: STS_TIMEOUT_MS,
       budget: { burst: STS_BURST, perMinute: config.stsCallsPerMinute },
+      nodeCredentials: config.legacyAssumeRole ? nodeCredentialsOf(env) : undefined,
       clock,
       monotonicNow,
       random: Math.random,

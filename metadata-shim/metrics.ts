@@ -11,6 +11,9 @@ export interface ShimMetrics {
     inc(labels: { code: string }): void;
   };
   readonly issued: Pick<Counter, "inc">;
+  readonly legacyIssued: Pick<Counter<"role">, "inc"> & {
+    inc(labels: { role: string }): void;
+  };
   readonly exchangeSeconds: Pick<Histogram<"code">, "observe"> & {
     observe(labels: { code: string }, seconds: number): void;
   };
@@ -56,6 +59,12 @@ export function createMetrics(registry: Registry): ShimMetrics {
     issued: new Counter({
       name: "irsa_shim_credentials_issued_total",
       help: "Credentials that STS gave for pods of this node",
+      registers,
+    }),
+    legacyIssued: new Counter({
+      name: "irsa_shim_legacy_credentials_total",
+      help: "Credentials that the node's own rights gave since STS denied web identity, by role",
+      labelNames: ["role"],
       registers,
     }),
     exchangeSeconds: new Histogram({

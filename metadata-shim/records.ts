@@ -24,6 +24,9 @@ export interface Records {
   readonly ambiguous: (pods: readonly PodReference[], address: string) => void;
 }
 
+const LEGACY_WARNING =
+  "The node's own rights gave credentials: let the role's trust policy trust the ServiceAccount";
+
 /** Writes it down; never a secret, a token or the text of one. */
 export function createRecords({
   log,
@@ -33,15 +36,24 @@ export function createRecords({
   readonly log: Pick<Logger, "info" | "warn">;
   readonly metrics: Pick<
     ShimMetrics,
-    "issued" | "credentialErrors" | "forbidden" | "foreignConnections"
+    "issued" | "legacyIssued" | "credentialErrors" | "forbidden" | "foreignConnections"
   >;
   readonly events: PodEvents;
 }): Records {
+  /** Roles for which it was told that the node gave their credentials. */
+  const warned = new Set<string>();
   return {
-    issued(request, { accessKeyId, expiresAtMs }) {
+    issued(request, { accessKeyId, expiresAtMs, isByNode = false }) {
       metrics.issued.inc();
       const expiration = metadataTime(expiresAtMs);
-      log.info({ ...factsOf(request), accessKeyId, expiration }, "Issued credentials");
+      const by = isByNode ? { legacy: true } : {};
+      log.info({ ...factsOf(request), accessKeyId, expiration, ...by }, "Issued credentials");
+      if (!isByNode) return;
+      const { roleArn: role } = request.role;
+      metrics.legacyIssued.inc({ role });
+      if (warned.has(role)) return;
+      warned.add(role);
+      log.warn({ ...factsOf(request) }, LEGACY_WARNING);
     },
     failed(request, failure) {
       const { kind, code, message: problem } = failure;

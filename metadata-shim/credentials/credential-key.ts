@@ -12,5 +12,6 @@ export function credentialKeyOf({ caller, role }: CredentialRequest): string {
     role.audience,
     role.sessionName ?? "",
     role.externalId ?? "",
+    role.legacy ?? false,
   ]);
 }

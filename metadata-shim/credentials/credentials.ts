@@ -7,6 +7,8 @@ export interface Credentials {
   readonly expiresAtMs: number;
   /** When they came, by the clock of this node, in milliseconds since the epoch. */
   readonly issuedAtMs: number;
+  /** Whether the node's rights gave them, in place of the pod's token. */
+  readonly isByNode?: boolean | undefined;
 }
 
 /** What has to be known of a pod to get its token. */
@@ -23,10 +25,12 @@ export interface CredentialRole {
   /** Of the token that is exchanged. */
   readonly audience: string;
   readonly serviceAccountUid: string;
-  /** From a legacy annotation; AssumeRoleWithWebIdentity has no such parameter. */
+  /** From a legacy annotation; AssumeRole has it, AssumeRoleWithWebIdentity has not. */
   readonly externalId?: string | undefined;
   /** From a legacy annotation; `NAMESPACE.POD` without it. */
   readonly sessionName?: string | undefined;
+  /** Whether kube2iam or kiam would have given it, so that the node may where that is allowed. */
+  readonly legacy?: boolean | undefined;
 }
 
 /** For whom credentials are wanted, and which. */

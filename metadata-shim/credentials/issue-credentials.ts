@@ -1,6 +1,7 @@
 import { parseRoleArn } from "../../lib/arn.ts";
 import { sessionNameOf } from "../../lib/session-name.ts";
 import type { AccountBudget } from "./account-budget.ts";
+import type { AssumeByNode } from "./assume-by-node.ts";
 import { failed, type CredentialRequest, type CredentialResult } from "./credentials.ts";
 import type { PodTokenSource } from "./pod-token.ts";
 import type { ExchangeToken } from "./sts-exchange.ts";
@@ -12,6 +13,8 @@ export type IssueCredentials = (request: CredentialRequest) => Promise<Credentia
 export interface IssueDeps {
   readonly tokenOf: PodTokenSource;
   readonly exchange: ExchangeToken;
+  /** What stands in where STS denies web identity to a role of kube2iam or kiam; nothing without it. */
+  readonly assumeByNode?: AssumeByNode | undefined;
   readonly budget: AccountBudget;
   /** Life of the credentials, in seconds: 900 to what the role allows, which is 3600 or more. */
   readonly durationSeconds: number;
@@ -32,24 +35,63 @@ export function createIssue(deps: IssueDeps): IssueCredentials {
     }
     const waitMs = deps.budget.take(accountId);
     if (waitMs > 0) return overBudget(accountId, waitMs);
-    return exchangeToken(deps, request, { accountId, token: found.token });
+    const result = await exchangeToken(deps, request, { accountId, token: found.token });
+    return isDenied(result) && request.role.legacy === true
+      ? byNode(deps, request, { accountId, denial: result })
+      : result;
   };
 }
 
 async function exchangeToken(
   { exchange, budget, durationSeconds }: IssueDeps,
-  { caller, role }: CredentialRequest,
+  request: CredentialRequest,
   { accountId, token }: { readonly accountId: string; readonly token: string },
 ): Promise<CredentialResult> {
-  const sessionName = sessionNameOf(role.sessionName || `${caller.namespace}.${caller.podName}`);
-  const call = { roleArn: role.roleArn, sessionName, token, durationSeconds };
+  const { roleArn } = request.role;
+  const call = { roleArn, sessionName: sessionNameFor(request), token, durationSeconds };
   const first = await exchange(call);
   // A connection that was kept dies when the other side closes it, which says nothing about STS.
   const isAgain = isCut(first) && budget.take(accountId) === 0;
   const result = isAgain ? await exchange(call) : first;
+  return accounted(result, budget, accountId);
+}
+
+function accounted(
+  result: CredentialResult,
+  budget: AccountBudget,
+  accountId: string,
+): CredentialResult {
   if (result.status === "failed" && result.kind === "throttled") budget.throttled(accountId);
   if (result.status === "good" || result.kind === "refused") budget.answered(accountId);
   return result;
+}
+
+function sessionNameFor({ caller, role }: CredentialRequest): string {
+  return sessionNameOf(role.sessionName || `${caller.namespace}.${caller.podName}`);
+}
+
+type Failed = Extract<CredentialResult, { status: "failed" }>;
+
+/** STS knows the token and the role, and the role's trust policy says no. */
+function isDenied(result: CredentialResult): result is Failed {
+  return result.status === "failed" && result.kind === "refused" && result.code === "AccessDenied";
+}
+
+async function byNode(
+  { assumeByNode, budget, durationSeconds }: IssueDeps,
+  request: CredentialRequest,
+  { accountId, denial }: { readonly accountId: string; readonly denial: Failed },
+): Promise<CredentialResult> {
+  if (assumeByNode === undefined) return denial;
+  const waitMs = budget.take(accountId);
+  if (waitMs > 0) return overBudget(accountId, waitMs);
+  const { roleArn, externalId } = request.role;
+  const sessionName = sessionNameFor(request);
+  const result = await assumeByNode({ roleArn, sessionName, externalId, durationSeconds });
+  accounted(result, budget, accountId);
+  if (result.status === "good") return result;
+  // What the trust policy has to be changed for is said first.
+  return { ...result, message: `${denial.message}; nor by the node: ${result.message}` };
 }
 
 function isCut(result: CredentialResult): boolean {

@@ -1,10 +1,13 @@
 import type { Clock } from "../../lib/clock.ts";
 import { AccountBudget } from "./account-budget.ts";
 import { CredentialCache, type CredentialCacheDeps } from "./credential-cache.ts";
-import type { ObtainCredentials } from "./credentials.ts";
+import type { CredentialResult, ObtainCredentials } from "./credentials.ts";
+import { createAssumeByNode, type AssumeByNode } from "./assume-by-node.ts";
 import { createIssue } from "./issue-credentials.ts";
 import { firstPodToken, type PodTokenSource } from "./pod-token.ts";
-import { createStsExchange, type ExchangeToken, type StsOptions } from "./sts-exchange.ts";
+import type { ReadNodeCredentials } from "./node-credentials.ts";
+import type { StsOptions } from "./sts-clients.ts";
+import { createStsExchange, type ExchangeToken } from "./sts-exchange.ts";
 
 /** The credentials of all pods of this node. */
 export interface RunningCredentials extends Disposable {
@@ -27,6 +30,8 @@ export interface CredentialsOptions
   readonly clock: Clock;
   readonly monotonicNow: () => number;
   readonly random: () => number;
+  /** Those that stand in where web identity is denied; undefined when none may. */
+  readonly nodeCredentials?: ReadNodeCredentials | undefined;
   /** Told of each call of STS. */
   readonly onExchange?: ((facts: ExchangeFacts) => void) | undefined;
 }
@@ -47,23 +52,30 @@ export function startCredentials(options: CredentialsOptions): RunningCredential
   const { clock, monotonicNow, random, durationSeconds } = options;
   const { region, endpoint, caPem, stsTimeoutMs } = options;
   using resources = new DisposableStack();
-  const sts = resources.use(
-    createStsExchange({ region, endpoint, caPem, timeoutMs: stsTimeoutMs, clock }),
-  );
+  const stsOptions = { region, endpoint, caPem, timeoutMs: stsTimeoutMs, clock };
+  const sts = resources.use(createStsExchange(stsOptions));
+  const { nodeCredentials } = options;
+  const node = nodeCredentials && resources.use(createAssumeByNode(stsOptions, nodeCredentials));
   // A budget that went by a clock that is set back would be used up until that has caught up.
   const budget = new AccountBudget({ ...options.budget, clock: { now: monotonicNow }, random });
-  const exchange: ExchangeToken = async (asked) => {
+  const timed = async (
+    roleArn: string,
+    call: () => Promise<CredentialResult>,
+  ): Promise<CredentialResult> => {
     const startMs = monotonicNow();
-    const result = await sts.exchange(asked);
+    const result = await call();
     const errorCode = result.status === "good" ? undefined : result.code;
     const seconds = (monotonicNow() - startMs) / 1000;
-    options.onExchange?.({ roleArn: asked.roleArn, errorCode, seconds });
+    options.onExchange?.({ roleArn, errorCode, seconds });
     return result;
   };
+  const exchange: ExchangeToken = (asked) => timed(asked.roleArn, () => sts.exchange(asked));
+  const assumeByNode: AssumeByNode | undefined =
+    node && ((asked) => timed(asked.roleArn, () => node.assume(asked)));
   const tokenOf = firstPodToken(options.tokenSources);
   const cache = resources.use(
     new CredentialCache({
-      issue: createIssue({ tokenOf, exchange, budget, durationSeconds }),
+      issue: createIssue({ tokenOf, exchange, assumeByNode, budget, durationSeconds }),
       durationSeconds,
       patienceMs: options.patienceMs,
       maxEntries: MAX_ENTRIES,

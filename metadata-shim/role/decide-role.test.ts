@@ -87,6 +87,18 @@ describe("decideRole", () => {
       assert.deepEqual(decide(profile, {}), { status: "none" });
     });
 
+    it(`${profile}: tells what kube2iam or kiam would have given`, () => {
+      const { readsPodAnnotations: isLegacy } = PROFILE_TRAITS[profile];
+      for (const [inputs, legacy] of [
+        [{ roleArn: `${BASE}own` }, false],
+        [{ defaultRole: "fallback" }, isLegacy],
+        [{ pod: { [KEYS.role]: "app" }, roleArn: `${BASE}own` }, isLegacy],
+      ] as const) {
+        const decision = decide(profile, inputs);
+        assert.equal(decision.status === "allowed" && decision.legacy, legacy);
+      }
+    });
+
     it(`${profile}: takes the external id of the pod where it reads pods`, () => {
       const pod = { [KEYS.externalId]: "x" };
       const decision = decide(profile, { pod, roleArn: `${BASE}app` });

@@ -62,7 +62,7 @@ export function decideRole({
     // An empty one is none, as in kube2iam.
     externalId: externalId || undefined,
     sessionName: legacySessionName(caller, roleArn, settings),
-    legacy: named.annotation !== undefined,
+    legacy: named.isLegacy,
   };
 }
 
@@ -77,15 +77,18 @@ function namedRole(
     readonly namespace: NamespaceRules;
     readonly settings: RoleSettings;
   },
-): { readonly role: ResolvedRole; readonly annotation?: string } | undefined {
+):
+  | { readonly role: ResolvedRole; readonly annotation?: string; readonly isLegacy: boolean }
+  | undefined {
   const { profile, annotationPrefix, podKeys, baseRoleArn, defaultRole } = settings;
   const annotation = podAnnotations[podKeys.role];
-  if (PROFILE_TRAITS[profile].readsPodAnnotations && annotation) {
-    return { role: resolveRole(annotation, baseRoleArn), annotation };
+  const isLegacy = PROFILE_TRAITS[profile].readsPodAnnotations;
+  if (isLegacy && annotation) {
+    return { role: resolveRole(annotation, baseRoleArn), annotation, isLegacy };
   }
   const own = annotations[`${annotationPrefix}/role-arn`] || namespace.policy.defaultRoleArn;
-  if (own) return { role: arnOf(own) };
-  return defaultRole === "" ? undefined : { role: resolveRole(defaultRole, baseRoleArn) };
+  if (own) return { role: arnOf(own), isLegacy: false };
+  return defaultRole === "" ? undefined : { role: resolveRole(defaultRole, baseRoleArn), isLegacy };
 }
 
 /** Ours are ARNs always: a base is for the names of the programs that came before. */

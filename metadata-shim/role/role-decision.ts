@@ -12,7 +12,7 @@ export interface AllowedRole {
   readonly serviceAccountUid: string;
   readonly externalId?: string | undefined;
   readonly sessionName?: string | undefined;
-  /** Whether the role came from a pod annotation of kube2iam or kiam. */
+  /** Whether kube2iam or kiam would have given it: by the pod's annotation, or the default role. */
   readonly legacy: boolean;
 }
 

@@ -18,6 +18,7 @@ import { createRequestHandler } from "./request-handler.ts";
 import type { QueryService, ServiceDeps } from "./query-service.ts";
 import { createS3 } from "./s3/s3-service.ts";
 import { createStore, type AdministratorKey } from "./store.ts";
+import { assumeRole } from "./sts/assume-role.ts";
 import { assumeRoleWithWebIdentity } from "./sts/assume-role-with-web-identity.ts";
 import { getCallerIdentity } from "./sts/get-caller-identity.ts";
 
@@ -105,6 +106,7 @@ export async function startAws(options: AwsOptions = {}): Promise<Aws> {
           keySource,
           propagationDelaySeconds,
         }),
+        AssumeRole: assumeRole({ store }),
         GetCallerIdentity: getCallerIdentity,
       },
     },

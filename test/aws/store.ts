@@ -34,7 +34,10 @@ export interface Role {
 
 /** Who a signed call is made by. */
 export interface Principal {
-  /** An administrator may do everything in the account, a session nothing but ask who it is. */
+  /**
+   * An administrator may do everything in the account, a session nothing but ask who it is and assume
+   * the roles that trust it.
+   */
   readonly kind: "administrator" | "session";
   readonly accountId: string;
   readonly arn: string;

@@ -105,7 +105,15 @@ export async function startShimWorld(options: ShimWorldOptions = {}): Promise<Sh
   const now = (): number => (clock === undefined ? Date.now() : clock.now());
   const api = resources.use(await startNodeApiServer({ issuer: issuer.url, key, now }));
   const { log, lines } = createCollectedLog();
-  const env = { AWS_ENDPOINT_URL_STS: aws.sts, AWS_CA_BUNDLE: aws.ca, AWS_REGION: REGION };
+  const [node] = aws.accounts;
+  const env = {
+    AWS_ENDPOINT_URL_STS: aws.sts,
+    AWS_CA_BUNDLE: aws.ca,
+    AWS_REGION: REGION,
+    // Of the node, which nothing uses unless a flag says so.
+    AWS_ACCESS_KEY_ID: node?.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: node?.secretAccessKey,
+  };
 
   const start = async (flags: readonly string[]): Promise<RunningShim> => {
     const config = shimConfig.parse(

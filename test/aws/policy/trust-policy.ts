@@ -12,6 +12,8 @@ export interface Statement {
   readonly effect: "Allow" | "Deny";
   /** ARNs of providers. */
   readonly federated: readonly string[];
+  /** ARNs of users and roles, ARNs of accounts' roots, and account ids. */
+  readonly aws: readonly string[];
   /** `Principal: "*"` or `{"AWS": "*"}`: everybody in a Deny, but nobody from a provider in an Allow. */
   readonly isForEverybody: boolean;
   readonly actions: readonly string[];
@@ -104,6 +106,7 @@ function parseStatement(raw: unknown, sids: Set<string>): Statement {
   return {
     effect: Effect,
     federated: Federated,
+    aws: AWS,
     isForEverybody: AWS.includes("*"),
     actions: Action,
     condition: new Map(

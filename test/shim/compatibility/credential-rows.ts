@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { PROFILE_TRAITS } from "../../../metadata-shim/role/profile.ts";
 import { credentialsIn, identityOf } from "../replies.ts";
 import { METADATA_IPV4, ROLE_LIST } from "../shim-world.ts";
 import { compatibilityRowsInto, type CompatibilityRow } from "./compatibility-row.ts";
@@ -21,11 +22,11 @@ const keyOf = async (stage: ProfileStage, pod: StagePod): Promise<string> =>
 
 row(
   "C25",
-  "one role with two external ids, and one that changes",
+  "one role with two external ids, and one that changes; by the node the right one alone",
   {
-    strict: "200 each its own, the same after the change",
-    kube2iam: "200 each its own, others after the change",
-    kiam: "200 each its own, others after the change",
+    strict: "200 each its own, the same after the change, 403 for both",
+    kube2iam: "200 each its own, others after the change, 200 for the right one, 403 for the other",
+    kiam: "200 each its own, others after the change, 200 for the right one, 403 for the other",
   },
   async (stage) => {
     const good = stage.pod({ role: "app-role", annotations: annotated("good") });
@@ -36,7 +37,17 @@ row(
     stage.pod({ role: "app-role", name, addresses: [address], annotations: annotated("new") });
     await sleep(100);
     const isSame = (await keyOf(stage, good)) === key;
-    return `200 each its own, ${isSame ? "the same" : "others"} after the change`;
+    const isLegacy = PROFILE_TRAITS[stage.profile].readsPodAnnotations;
+    const port = await stage.shim(isLegacy ? ["--legacy-assume-role"] : []);
+    const [right, wrong] = await Promise.all(
+      ["good", "bad"].map(async (id) => {
+        const pod = stage.pod({ role: "id-role", annotations: annotated(id) });
+        return (await stage.get(pod, "id-role", { port })).split(" ", 1)[0];
+      }),
+    );
+    const byNode =
+      right === wrong ? `${right} for both` : `${right} for the right one, ${wrong} for the other`;
+    return `200 each its own, ${isSame ? "the same" : "others"} after the change, ${byNode}`;
   },
 );
 row(

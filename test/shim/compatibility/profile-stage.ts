@@ -158,5 +158,13 @@ export async function prepareRoles(world: ShimWorld): Promise<void> {
   }
   await world.role("path-role", { path: "/team/" });
   await world.role("other-role", { isOfOtherAccount: true });
+  await world.cluster.createRoleWith("id-role", [
+    {
+      Effect: "Allow",
+      Principal: { AWS: "arn:aws:iam::111122223333:root" },
+      Action: "sts:AssumeRole",
+      Condition: { StringEquals: { "sts:ExternalId": "good" } },
+    },
+  ]);
   await world.role("denied-role", { subject: "somebody-else" });
 }
