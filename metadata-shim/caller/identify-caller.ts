@@ -13,7 +13,7 @@ import type {
 import type { KnownPod } from "./known-pod.ts";
 import type { LivePods } from "./live-pods.ts";
 import type { NodePods } from "./node-pods.ts";
-import { Proofs } from "./proofs.ts";
+import { Proofs, type ProofAges } from "./proofs.ts";
 import type { Flow } from "./socket-table.ts";
 
 export interface IdentifyCallerDeps {
@@ -32,8 +32,11 @@ export interface IdentifyCallerDeps {
   readonly onForeign?: ((pod: KnownPod, address: string) => void) | undefined;
 }
 
-/** How long what was proven of a connection is taken for true. */
-const MAX_PROOF_AGE_MS = 1000;
+/**
+ * How long what was proven of a connection is taken for true. A pod that is still there keeps its network
+ * namespace, and its address with it, so that a look at it spares the search for the socket.
+ */
+const PROOF_AGES: ProofAges = { unseenMs: 1000, confirmedMs: 10_000 };
 
 /** The pods of the node are read live for an address that nobody has at most this often. */
 const LOOK_UP_EVERY_MS = 5000;
@@ -54,18 +57,17 @@ const NOT_LISTED: CallerDecision = Object.freeze({
  */
 export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
   const { pods, clock } = deps;
-  const proofs = new Proofs(MAX_PROOF_AGE_MS);
+  const proofs = new Proofs(PROOF_AGES);
   const callers = new WeakMap<KnownPod, Caller>();
   // Reading an address takes as long as all the rest of a request on a connection that is proven.
   const addresses = new WeakMap<CallerConnection, { text: string; address: string | undefined }>();
   let lookedUpMs = Number.NEGATIVE_INFINITY;
 
   return async (remoteAddress, connection) => {
-    const address = addressOf(remoteAddress, connection);
-    if (address === undefined || isLoopback(address)) return UNKNOWN;
-    const [pod, ...others] = pods.at(address);
-    const isProven = pod !== undefined && proofs.has(connection, pod.uid, clock.now());
-    if (isProven && others.length === 0) return known(pod, address);
+    const address = callerAddressOf(remoteAddress, connection);
+    if (address === undefined) return UNKNOWN;
+    const pod = provenPod(address, connection) ?? (await confirmedPod(address, connection));
+    if (pod !== undefined) return known(pod, address);
 
     using wait = startWait(clock, deps.waitMs);
     for (;;) {
@@ -77,6 +79,29 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
       if (wait.signal.aborted) return decision;
     }
   };
+
+  function onlyPodAt(address: string): KnownPod | undefined {
+    const found = pods.at(address);
+    return found.length === 1 ? found[0] : undefined;
+  }
+
+  function provenPod(address: string, connection: CallerConnection): KnownPod | undefined {
+    const pod = onlyPodAt(address);
+    return pod !== undefined && proofs.has(connection, pod.uid, clock.now()) ? pod : undefined;
+  }
+
+  async function confirmedPod(
+    address: string,
+    connection: CallerConnection,
+  ): Promise<KnownPod | undefined> {
+    const pod = onlyPodAt(address);
+    const nowMs = clock.now();
+    if (pod === undefined || !proofs.isConfirmable(connection, pod.uid, nowMs)) return undefined;
+    if ((await deps.attestor?.isThere(pod.uid)) !== true) return undefined;
+    proofs.confirm(connection, nowMs);
+    // Another may have the address by now.
+    return provenPod(address, connection);
+  }
 
   async function judge(
     address: string,
@@ -109,8 +134,7 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
     }
     if (attestation === "owned") {
       // It may have gone while the kernel was asked.
-      const isStill = pods.at(address).length === 1 && pods.at(address)[0]?.uid === pod.uid;
-      return isStill ? proven(pod, question) : UNKNOWN;
+      return onlyPodAt(address)?.uid === pod.uid ? proven(pod, question, true) : UNKNOWN;
     }
     const isPrimary = normaliseAddress(pod.podIp) === address;
     const live = await readLive({ ...question, podIp: isPrimary ? pod.podIp : undefined });
@@ -130,11 +154,12 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
     if (pod === undefined) return UNKNOWN;
     if (others.length > 0) return ambiguous(live);
     const flow = flowOf(question.address, question.connection);
-    if ((await deps.attestor?.attest(pod.uid, flow)) === "foreign") {
+    const attestation = await deps.attestor?.attest(pod.uid, flow);
+    if (attestation === "foreign") {
       deps.onForeign?.(pod, question.address);
       return UNKNOWN;
     }
-    return proven(pod, question);
+    return proven(pod, question, attestation === "owned");
   }
 
   async function readLive({
@@ -152,8 +177,12 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
     }
   }
 
-  function proven(pod: KnownPod, { address, connection }: Question): Promise<CallerDecision> {
-    proofs.add(connection, pod.uid, clock.now());
+  function proven(
+    pod: KnownPod,
+    { address, connection }: Question,
+    byKernel = false,
+  ): Promise<CallerDecision> {
+    proofs.add(connection, { podUid: pod.uid, byKernel, nowMs: clock.now() });
     return known(pod, address);
   }
 
@@ -178,10 +207,12 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
     return { status: "known", caller };
   }
 
-  function addressOf(text: string, connection: CallerConnection): string | undefined {
+  /** Undefined for what is no address, or this machine's own. */
+  function callerAddressOf(text: string, connection: CallerConnection): string | undefined {
     const read = addresses.get(connection);
     if (read?.text === text) return read.address;
-    const address = normaliseAddress(text);
+    const normalised = normaliseAddress(text);
+    const address = normalised === undefined || isLoopback(normalised) ? undefined : normalised;
     addresses.set(connection, { text, address });
     return address;
   }
