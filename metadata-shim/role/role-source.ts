@@ -18,7 +18,7 @@ export interface RoleSourceDeps {
   readonly maxAgeMs: number;
   /** Longest wait for the API server. */
   readonly timeoutMs: number;
-  readonly clock: Pick<Clock, "now">;
+  readonly clock: Clock;
   readonly log: Pick<Logger, "warn">;
 }
 
