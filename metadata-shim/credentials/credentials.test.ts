@@ -372,7 +372,7 @@ describe("a failure", () => {
     clock.advance(750);
     assert.match(failureOf(await result), /^unavailable (?:Pending|Timeout)$/);
     await until("the call has ended", async () => {
-      const later = credentials.obtain(request);
+      const later = Promise.resolve(credentials.obtain(request));
       clock.advance(0);
       return Promise.race([
         later.then((ended) => ended.status === "failed" && ended.code === "Timeout"),
