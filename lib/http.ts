@@ -145,16 +145,21 @@ export async function listen(
 
 /** @returns a function that makes every answer from then on, open ones too, the last on its connection. */
 function lastAnswers(server: Server): () => void {
-  const open = new Set<ServerResponse>();
+  // One for each connection, however many requests it has had: a listener on each answer would cost
+  // a quarter of a small one.
+  const latest = new Map<Socket, ServerResponse>();
   let closing = false;
-  server.prependListener("request", (_req, res) => {
+  const forget = (socket: Socket): void => {
+    socket.once("close", () => latest.delete(socket));
+  };
+  server.on("connection", forget).on("secureConnection", forget);
+  server.prependListener("request", ({ socket }, res) => {
     if (closing) markLast(res);
-    open.add(res);
-    res.once("close", () => open.delete(res));
+    else latest.set(socket, res);
   });
   return () => {
     closing = true;
-    for (const res of open) markLast(res);
+    for (const res of latest.values()) markLast(res);
   };
 }
 

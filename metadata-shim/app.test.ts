@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
 import { Registry } from "prom-client";
 import { ask, type Reply } from "../test/fakes/ask.ts";
@@ -9,8 +8,9 @@ import { createApp, type AppDeps, type ProtocolRules } from "./app.ts";
 import type { Caller, HttpTokens } from "./caller/caller.ts";
 import { METADATA_HOSTS } from "./imds/allowed-hosts.ts";
 import { createMetadataTree } from "./imds/metadata-tree.ts";
-import { TOKEN_KEY_BYTES, TOKEN_NONCE_BYTES } from "./imds/session-token.ts";
+import { TOKEN_KEY_BYTES } from "./imds/session-token.ts";
 import { createMetrics } from "./metrics.ts";
+import { createSessionTokens } from "./session-tokens.ts";
 import { servePods } from "./server.ts";
 
 const ROLE = "arn:aws:iam::111122223333:role/team/app-role";
@@ -56,8 +56,7 @@ async function start(changes: Partial<AppDeps> = {}): Promise<World> {
     facts,
     tree: createMetadataTree(facts),
     startedAtMs: clock.now(),
-    tokenKey: Buffer.alloc(TOKEN_KEY_BYTES, 1),
-    newNonce: () => randomBytes(TOKEN_NONCE_BYTES),
+    sessionTokens: createSessionTokens(Buffer.alloc(TOKEN_KEY_BYTES, 1), clock),
     hosts: new Set([...METADATA_HOSTS, "127.0.0.1"]),
     identify: async (address) => {
       world.asked += 1;

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { parseRoleArn } from "../lib/arn.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
+import { whenThere, type Soon } from "../lib/soon.ts";
 import type {
   Caller,
   CallerConnection,
@@ -37,12 +38,13 @@ import {
 } from "./imds/refusals.ts";
 import { parseRequestPath } from "./imds/request-path.ts";
 import { isRequestedRole } from "./imds/requested-role.ts";
-import { issueSessionToken, parseTokenTtl, remainingTokenSeconds } from "./imds/session-token.ts";
+import { parseTokenTtl } from "./imds/session-token.ts";
 import type { ShimMetrics } from "./metrics.ts";
 import { remoteAddressOf } from "./remote-address.ts";
 import { isBodyWithin } from "./request-body.ts";
 import type { Profile } from "./role/profile.ts";
-import type { DecideRole } from "./role/role-decision.ts";
+import type { DecideRole, RoleDecision } from "./role/role-decision.ts";
+import type { SessionTokens } from "./session-tokens.ts";
 
 /** Where profiles differ in the protocol. */
 export interface ProtocolRules {
@@ -61,9 +63,7 @@ export interface AppDeps {
   readonly facts: InstanceFacts;
   /** Time in the identity document, in milliseconds. */
   readonly startedAtMs: number;
-  /** Of session tokens; the same after a restart. */
-  readonly tokenKey: Buffer;
-  readonly newNonce: () => Buffer;
+  readonly sessionTokens: SessionTokens;
   /** In lower case, IPv6 addresses without brackets. */
   readonly hosts: ReadonlySet<string>;
   readonly identify: IdentifyCaller;
@@ -100,116 +100,155 @@ const TOKEN_HEADER = "x-aws-ec2-metadata-token";
  * each call. Whatever is not known is 404; nothing is ever passed on to another service.
  */
 export function createApp(deps: AppDeps): RequestListener {
-  return (req, res) => void respond(req, res, deps);
+  return (req, res) => respond(req, res, deps);
 }
 
-async function respond(req: IncomingMessage, res: ServerResponse, deps: AppDeps): Promise<void> {
+function respond(req: IncomingMessage, res: ServerResponse, deps: AppDeps): void {
   const startMs = performance.now();
   const path = parseRequestPath(req.url ?? "");
   const resource = path === undefined ? undefined : deps.tree(path);
-  let answer: Answer;
-  try {
-    answer = await answerOf(req, resource, deps);
-  } catch (err) {
+  const end = (answer: Answer): void => {
+    send(res, answer);
+    record(req, { answer, resource, startMs }, deps);
+  };
+  const fail = (err: unknown): void => {
     deps.log.error({ err }, "Cannot answer");
-    answer = INTERNAL_ERROR;
+    end(INTERNAL_ERROR);
+  };
+  try {
+    const answer = answerOf(req, resource, deps);
+    // What is known at once goes out at once.
+    if (answer instanceof Promise) answer.then(end, fail);
+    else end(answer);
+  } catch (err) {
+    fail(err);
   }
-  send(res, answer);
+}
 
-  const { status, reason } = answer;
-  const { method = "", socket } = req;
+function record(
+  { method = "", socket }: IncomingMessage,
+  {
+    answer: { status, reason, detail },
+    resource,
+    startMs,
+  }: {
+    readonly answer: Answer;
+    readonly resource: Resource | undefined;
+    readonly startMs: number;
+  },
+  { metrics, onAnswer, log }: AppDeps,
+): void {
   const kind = resource?.kind ?? "none";
   const seconds = (performance.now() - startMs) / 1000;
-  deps.metrics.requests.inc({ resource: kind, code: String(status) });
-  deps.metrics.requestSeconds.observe(seconds);
-  deps.onAnswer?.({ resource: kind, method, status, reason, seconds });
+  metrics.requests.inc({ resource: kind, code: String(status) });
+  metrics.requestSeconds.observe(seconds);
+  onAnswer?.({ resource: kind, method, status, reason, seconds });
   if (reason === "ok") return;
   const address = remoteAddressOf(socket.remoteAddress);
-  const facts = { address, method, resource: kind, status, reason };
   const level = QUIET.has(reason) ? "debug" : "info";
-  deps.log[level]({ ...facts, detail: answer.detail }, "Refused a request");
+  log[level]({ address, method, resource: kind, status, reason, detail }, "Refused a request");
 }
 
 /** What clients do all the time, by their nature: they look for what may be there, and for tokens. */
 const QUIET: ReadonlySet<AnswerReason> = new Set(["not-found", "session-token"]);
 
-async function answerOf(
+function answerOf(
   req: IncomingMessage,
   resource: Resource | undefined,
   deps: AppDeps,
-): Promise<Answer> {
+): Soon<Answer> {
   const fits = isBodyWithin(req, BODY_LIMIT_BYTES);
-  if (fits === false || (fits !== true && !(await fits))) return BODY_TOO_LARGE;
+  if (fits === false) return BODY_TOO_LARGE;
+  if (fits === true) return methodAnswer(req, resource, deps);
+  return fits.then((doesFit) => (doesFit ? methodAnswer(req, resource, deps) : BODY_TOO_LARGE));
+}
+
+function methodAnswer(
+  req: IncomingMessage,
+  resource: Resource | undefined,
+  deps: AppDeps,
+): Soon<Answer> {
   if (!isAllowedHost(req.headers.host, deps.hosts)) return FORBIDDEN_HOST;
   if (req.method === "PUT") return tokenAnswer(req, resource, deps);
   const isRead = req.method === "GET" || req.method === "HEAD";
   const makesTokens = resource?.kind === "session-token";
   if (!isRead || makesTokens) return methodNotAllowed(makesTokens);
+  const token = textOf(req.headers[TOKEN_HEADER]);
+  if (token === undefined) return answerWithoutToken(req, resource, deps);
+  const address = remoteAddressOf(req.socket.remoteAddress);
+  const seconds = deps.sessionTokens.remainingSeconds(token, address);
+  if (seconds === undefined) return UNAUTHORIZED;
+  const answer = readAnswer(req, resource, () => identifyCaller(req, deps), deps);
+  return whenThere(answer, (read) => withRemaining(read, seconds));
+}
 
-  // Asked at most once, however many steps want to know.
-  let asked: Promise<CallerDecision> | undefined;
-  const identify = (): Promise<CallerDecision> => (asked ??= identifyCaller(req, deps));
-  const session = await sessionOf(req, identify, deps);
-  if (session === "refused") return UNAUTHORIZED;
-  const answer = await readAnswer(req, resource, identify, deps);
-  if (session === "none") return answer;
-  return { ...answer, headers: { ...answer.headers, [TTL_HEADER]: String(session) } };
+/** Tells how long the session token still holds, as EC2 does with every answer to one. */
+function withRemaining(answer: Answer, seconds: number): Answer {
+  return { ...answer, headers: { ...answer.headers, [TTL_HEADER]: String(seconds) } };
+}
+
+/** IMDSv1, where the pod, its namespace or the settings allow it. */
+function answerWithoutToken(
+  req: IncomingMessage,
+  resource: Resource | undefined,
+  deps: AppDeps,
+): Soon<Answer> {
+  return whenThere(identifyCaller(req, deps), (decision) => {
+    const own = decision.status === "known" ? decision.caller.httpTokens : undefined;
+    if ((own ?? deps.rules.httpTokens) !== "optional") return UNAUTHORIZED;
+    return readAnswer(req, resource, () => decision, deps);
+  });
 }
 
 function tokenAnswer(
   { headers, socket }: IncomingMessage,
   resource: Resource | undefined,
-  { tokenKey: key, newNonce, clock }: AppDeps,
+  { sessionTokens }: AppDeps,
 ): Answer {
   if (resource?.kind === "dated-session-token") return DATED_TOKEN_PATH;
   if (resource?.kind !== "session-token") return methodNotAllowed(false);
   if (headers["x-forwarded-for"] !== undefined) return FORWARDED;
   const ttlSeconds = parseTokenTtl(textOf(headers[TTL_HEADER]));
   if (ttlSeconds === undefined) return BAD_TTL;
-  const scope = { key, address: remoteAddressOf(socket.remoteAddress), nowMs: clock.now() };
-  const token = issueSessionToken(scope, { ttlSeconds, nonce: newNonce() });
+  const token = sessionTokens.issue(remoteAddressOf(socket.remoteAddress), ttlSeconds);
   return { ...found(token), headers: { [TTL_HEADER]: String(ttlSeconds) } };
 }
 
-/** Seconds that the session token still holds; `none` where it takes none. */
-async function sessionOf(
-  { headers, socket }: IncomingMessage,
-  identify: () => Promise<CallerDecision>,
-  { tokenKey: key, clock, rules }: AppDeps,
-): Promise<number | "none" | "refused"> {
-  const token = textOf(headers[TOKEN_HEADER]);
-  if (token !== undefined) {
-    const scope = { key, address: remoteAddressOf(socket.remoteAddress), nowMs: clock.now() };
-    return remainingTokenSeconds(token, scope) ?? "refused";
-  }
-  const decision = await identify();
-  const own = decision.status === "known" ? decision.caller.httpTokens : undefined;
-  return (own ?? rules.httpTokens) === "optional" ? "none" : "refused";
-}
-
-async function readAnswer(
+function readAnswer(
   { headers, socket }: IncomingMessage,
   resource: Resource | undefined,
-  identify: () => Promise<CallerDecision>,
+  identify: () => Soon<CallerDecision>,
   deps: AppDeps,
-): Promise<Answer> {
+): Soon<Answer> {
   if (resource?.kind === "text") return found(resource.body);
   if (resource === undefined || isTokenPath(resource)) return NOT_FOUND;
   if (headers["x-forwarded-for"] !== undefined && deps.rules.refuseForwarded) return FORWARDED;
-  const decision = await identify();
   const request = refusedRequest(resource, remoteAddressOf(socket.remoteAddress), deps);
-  if (decision.status !== "known") return callerRefusal(decision, request);
-  return ownAnswer(resource, decision.caller, request, deps);
+  return ownAnswer(resource, identify, request, deps);
 }
 
 /** What belongs to the pod that asks. */
-async function ownAnswer(
+function ownAnswer(
   resource: OwnResource,
-  caller: Caller,
+  identify: () => Soon<CallerDecision>,
   request: RefusedRequest,
-  { decideRole, obtain, onForbidden, facts, startedAtMs, clock }: AppDeps,
-): Promise<Answer> {
-  const role = await decideRole(caller);
+  deps: AppDeps,
+): Soon<Answer> {
+  return whenThere(identify(), (decision) => {
+    if (decision.status !== "known") return callerRefusal(decision, request);
+    const { caller } = decision;
+    return whenThere(deps.decideRole(caller), (role) =>
+      roleAnswer(resource, { caller, role }, request, deps),
+    );
+  });
+}
+
+function roleAnswer(
+  resource: OwnResource,
+  { caller, role }: { readonly caller: Caller; readonly role: RoleDecision },
+  request: RefusedRequest,
+  { obtain, onForbidden, facts, startedAtMs, clock }: AppDeps,
+): Soon<Answer> {
   if (role.status === "none" && resource.kind === "identity-document") {
     return found(identityDocument(facts, { accountId: undefined, startedAtMs }));
   }
@@ -230,9 +269,9 @@ async function ownAnswer(
     onForbidden(caller, "It asked for another role than its own");
     return otherRoleRefusal(request);
   }
-  const result = await obtain({ caller, role });
-  if (result.status === "failed") return credentialRefusal(result);
-  return found(documentOf(result.credentials));
+  return whenThere(obtain({ caller, role }), (result) =>
+    result.status === "failed" ? credentialRefusal(result) : found(documentOf(result.credentials)),
+  );
 }
 
 function refusedRequest(
@@ -263,9 +302,9 @@ function documentOf(credentials: Credentials): string {
   return document;
 }
 
-function identifyCaller({ socket }: IncomingMessage, deps: AppDeps): Promise<CallerDecision> {
+function identifyCaller({ socket }: IncomingMessage, deps: AppDeps): Soon<CallerDecision> {
   // A client that has gone meanwhile will not see the answer.
-  if (!isOpen(socket)) return Promise.resolve({ status: "unavailable", reason: "it has gone" });
+  if (!isOpen(socket)) return { status: "unavailable", reason: "it has gone" };
   // The socket itself, so that what is found out of a connection is remembered with it.
   return deps.identify(remoteAddressOf(socket.remoteAddress), socket);
 }

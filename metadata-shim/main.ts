@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -33,7 +32,6 @@ import { requestedTokenSource } from "./credentials/requested-token.ts";
 import { startCredentials, type RunningCredentials } from "./credentials/start-credentials.ts";
 import { METADATA_HOSTS } from "./imds/allowed-hosts.ts";
 import { createMetadataTree } from "./imds/metadata-tree.ts";
-import { TOKEN_NONCE_BYTES } from "./imds/session-token.ts";
 import { legacyAnswerOf, withLookUps } from "./legacy-answers.ts";
 import { withLegacyHealth } from "./legacy-health.ts";
 import { createMetrics } from "./metrics.ts";
@@ -48,6 +46,7 @@ import { PROFILE_TRAITS } from "./role/profile.ts";
 import { podKeysOf, roleSettingsOf, wantsDiscovery } from "./role/role-config.ts";
 import { createRoleSource } from "./role/role-source.ts";
 import { servePods } from "./server.ts";
+import { createSessionTokens } from "./session-tokens.ts";
 import { sessionTokenKey } from "./session-token-key.ts";
 import { removeStartUpTaint } from "./start-up-taint.ts";
 
@@ -202,8 +201,7 @@ export async function startShim(
     tree: createMetadataTree(facts),
     facts,
     startedAtMs,
-    tokenKey: await sessionTokenKey(config.stateDir, log),
-    newNonce: () => randomBytes(TOKEN_NONCE_BYTES),
+    sessionTokens: createSessionTokens(await sessionTokenKey(config.stateDir, log), clock),
     hosts: allowedHostsOf(config, place),
     identify,
     decideRole: roles.decideRole,

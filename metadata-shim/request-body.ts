@@ -13,7 +13,7 @@ export function isBodyWithin(req: IncomingMessage, limitBytes: number): boolean 
 
 async function isStreamWithin(req: IncomingMessage, limitBytes: number): Promise<boolean> {
   let bytes = 0;
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     req.on("data", (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes <= limitBytes) return;
@@ -21,6 +21,7 @@ async function isStreamWithin(req: IncomingMessage, limitBytes: number): Promise
       resolve(false);
     });
     req.on("end", () => resolve(true));
-    req.on("error", reject);
+    // Who has gone meanwhile will not see the answer.
+    req.on("error", () => resolve(false));
   });
 }

@@ -13,6 +13,7 @@ import {
   type RunningPod,
 } from "../../test/fakes/node-world.ts";
 import { until } from "../../test/fakes/until.ts";
+import type { Attestor } from "./attestor.ts";
 import type { CallerDecision, IdentifyCaller } from "./caller.ts";
 import { createIdentifyCaller } from "./identify-caller.ts";
 import { podKeeper, type KnownPod } from "./known-pod.ts";
@@ -151,9 +152,10 @@ describe("identify", () => {
       it("gives up on an address that nobody has when the time is up, not before", async (t) => {
         const shim = await startListedShim(t, attests);
         let decision: CallerDecision | undefined;
-        const asked = shim
-          .identify("10.1.0.9", { remotePort: 1, localAddress: "10.1.0.1", localPort: 8181 })
-          .then((got) => (decision = got));
+        const connection = { remotePort: 1, localAddress: "10.1.0.1", localPort: 8181 };
+        const asked = Promise.resolve(shim.identify("10.1.0.9", connection)).then(
+          (got) => (decision = got),
+        );
         await until("it waits", () => shim.clock.sleepers().includes(WAIT_MS));
         shim.clock.advance(WAIT_MS - 1);
         await nextTurn();
@@ -289,6 +291,32 @@ describe("identify", () => {
       });
     });
   }
+
+  it("proves a connection anew after ten seconds; until then a look at the pod is enough", async (t) => {
+    const stack = stackOf(t);
+    const world = createNodeWorld();
+    let proven = 0;
+    const attestor: Attestor = {
+      attest: (podUid, flow) => {
+        proven += 1;
+        return world.attestor.attest(podUid, flow);
+      },
+      isThere: (podUid) => world.attestor.isThere(podUid),
+    };
+    const shim = startShim(stack, { world: { ...world, attestor } });
+    await shim.pods.whenSynced;
+    const a = pod("a", "10.1.0.2");
+    startKnown(world, a);
+    const connection = world.connect(a, "10.1.0.2");
+    const seen: number[] = [];
+    for (let second = 0; second <= 12; second += 1) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- in the order of time
+      assert.equal(shown(await shim.identify("10.1.0.2", connection)), "a");
+      seen.push(proven);
+      shim.clock.advance(1001);
+    }
+    assert.deepEqual(seen, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2]);
+  });
 
   it("knows pods by the kernel's word while the API server is away", async (t) => {
     const shim = startShim(stackOf(t));
@@ -457,7 +485,7 @@ async function play(
     kept.set(key, connection);
     const { identify } = shim;
     answers.push(
-      identify(address, connection).then((decision) => ({
+      Promise.resolve(identify(address, connection)).then((decision) => ({
         pod: from.uid,
         decision,
         isThere: world.running.includes(from),

@@ -2,6 +2,7 @@ import { LRUCache } from "lru-cache";
 import type { Clock } from "../../lib/clock.ts";
 import { reasonOf } from "../../lib/errors.ts";
 import { orAbort } from "../../lib/kube/deadline.ts";
+import { whenThere, type Soon } from "../../lib/soon.ts";
 import { isLoopback, normaliseAddress } from "./address.ts";
 import type { Attestor } from "./attestor.ts";
 import type {
@@ -15,7 +16,7 @@ import type {
 import type { KnownPod } from "./known-pod.ts";
 import type { LivePods } from "./live-pods.ts";
 import type { NodePods } from "./node-pods.ts";
-import { Proofs } from "./proofs.ts";
+import { Proofs, type ProofAges } from "./proofs.ts";
 import type { Flow } from "./socket-table.ts";
 
 export interface IdentifyCallerDeps {
@@ -28,7 +29,7 @@ export interface IdentifyCallerDeps {
   /** Longest wait for a pod that is about to appear, and for all that is asked meanwhile. */
   readonly waitMs: number;
   /** What the namespace says; asked for pods that say nothing themselves. */
-  readonly httpTokensOf: (namespace: string) => Promise<HttpTokens | undefined>;
+  readonly httpTokensOf: (namespace: string) => Soon<HttpTokens | undefined>;
   readonly clock: Clock;
   /** A connection that showed the address of a pod and was not the pod's. */
   readonly onForeign?: ((pod: KnownPod, address: string) => void) | undefined;
@@ -36,8 +37,11 @@ export interface IdentifyCallerDeps {
   readonly onAmbiguous?: ((pods: readonly PodReference[], address: string) => void) | undefined;
 }
 
-/** How long what was proven of a connection is taken for true. */
-const MAX_PROOF_AGE_MS = 1000;
+/**
+ * How long what was proven of a connection is taken for true. A pod that is still there keeps its network
+ * namespace, and its address with it, so that a look at it spares the search for the socket.
+ */
+const PROOF_AGES: ProofAges = { unseenMs: 1000, confirmedMs: 10_000 };
 
 /** The pods of the node are read live for an address that nobody has at most this often. */
 const LOOK_UP_EVERY_MS = 5000;
@@ -61,7 +65,7 @@ const NOT_LISTED: CallerDecision = Object.freeze({
  */
 export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
   const { pods, clock } = deps;
-  const proofs = new Proofs(MAX_PROOF_AGE_MS);
+  const proofs = new Proofs(PROOF_AGES);
   const callers = new WeakMap<KnownPod, Caller>();
   // Reading an address takes as long as all the rest of a request on a connection that is proven.
   const addresses = new WeakMap<CallerConnection, { text: string; address: string | undefined }>();
@@ -69,12 +73,16 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
   /** When a live read found a pod at an address of which the watch had not told. */
   const foundMs = new LRUCache<string, number>({ max: MAX_FOUND });
 
-  return async (remoteAddress, connection) => {
-    const address = addressOf(remoteAddress, connection);
-    if (address === undefined || isLoopback(address)) return UNKNOWN;
-    const [pod, ...others] = pods.at(address);
-    const isProven = pod !== undefined && proofs.has(connection, pod.uid, clock.now());
-    if (isProven && others.length === 0) return known(pod, address);
+  return (remoteAddress, connection) => {
+    const address = callerAddressOf(remoteAddress, connection);
+    if (address === undefined) return UNKNOWN;
+    const pod = provenPod(address, connection);
+    return pod === undefined ? identify(address, connection) : known(pod, address);
+  };
+
+  async function identify(address: string, connection: CallerConnection): Promise<CallerDecision> {
+    const pod = await confirmedPod(address, connection);
+    if (pod !== undefined) return known(pod, address);
 
     using wait = startWait(clock, deps.waitMs);
     for (;;) {
@@ -87,7 +95,30 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
       if (decision.status === "ambiguous") deps.onAmbiguous?.(decision.pods, address);
       return decision;
     }
-  };
+  }
+
+  function onlyPodAt(address: string): KnownPod | undefined {
+    const found = pods.at(address);
+    return found.length === 1 ? found[0] : undefined;
+  }
+
+  function provenPod(address: string, connection: CallerConnection): KnownPod | undefined {
+    const pod = onlyPodAt(address);
+    return pod !== undefined && proofs.has(connection, pod.uid, clock.now()) ? pod : undefined;
+  }
+
+  async function confirmedPod(
+    address: string,
+    connection: CallerConnection,
+  ): Promise<KnownPod | undefined> {
+    const pod = onlyPodAt(address);
+    const nowMs = clock.now();
+    if (pod === undefined || !proofs.isConfirmable(connection, pod.uid, nowMs)) return undefined;
+    if ((await deps.attestor?.isThere(pod.uid)) !== true) return undefined;
+    proofs.confirm(connection, nowMs);
+    // Another may have the address by now.
+    return provenPod(address, connection);
+  }
 
   async function judge(
     address: string,
@@ -130,8 +161,7 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
     }
     if (attestation === "owned") {
       // It may have gone while the kernel was asked.
-      const isStill = pods.at(address).length === 1 && pods.at(address)[0]?.uid === pod.uid;
-      return isStill ? proven(pod, question) : UNKNOWN;
+      return onlyPodAt(address)?.uid === pod.uid ? proven(pod, question, true) : UNKNOWN;
     }
     const isPrimary = normaliseAddress(pod.podIp) === address;
     const live = await readLive({ ...question, podIp: isPrimary ? pod.podIp : undefined });
@@ -151,11 +181,12 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
     if (pod === undefined) return UNKNOWN;
     if (others.length > 0) return ambiguous(live);
     const flow = flowOf(question.address, question.connection);
-    if ((await deps.attestor?.attest(pod.uid, flow)) === "foreign") {
+    const attestation = await deps.attestor?.attest(pod.uid, flow);
+    if (attestation === "foreign") {
       deps.onForeign?.(pod, question.address);
       return UNKNOWN;
     }
-    return proven(pod, question);
+    return proven(pod, question, attestation === "owned");
   }
 
   async function readLive({
@@ -173,13 +204,25 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
     }
   }
 
-  function proven(pod: KnownPod, { address, connection }: Question): Promise<CallerDecision> {
-    proofs.add(connection, pod.uid, clock.now());
+  function proven(
+    pod: KnownPod,
+    { address, connection }: Question,
+    byKernel = false,
+  ): Soon<CallerDecision> {
+    proofs.add(connection, { podUid: pod.uid, byKernel, nowMs: clock.now() });
     return known(pod, address);
   }
 
-  async function known(pod: KnownPod, address: string): Promise<CallerDecision> {
-    const httpTokens = pod.httpTokens ?? (await deps.httpTokensOf(pod.namespace));
+  function known(pod: KnownPod, address: string): Soon<CallerDecision> {
+    const httpTokens = pod.httpTokens ?? deps.httpTokensOf(pod.namespace);
+    return whenThere(httpTokens, (own) => callerOf(pod, address, own));
+  }
+
+  function callerOf(
+    pod: KnownPod,
+    address: string,
+    httpTokens: HttpTokens | undefined,
+  ): CallerDecision {
     // The same for the same pod, so that what was decided of it can be remembered.
     const before = callers.get(pod);
     if (before?.address === address && before.httpTokens === httpTokens) {
@@ -199,10 +242,12 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
     return { status: "known", caller };
   }
 
-  function addressOf(text: string, connection: CallerConnection): string | undefined {
+  /** Undefined for what is no address, or this machine's own. */
+  function callerAddressOf(text: string, connection: CallerConnection): string | undefined {
     const read = addresses.get(connection);
     if (read?.text === text) return read.address;
-    const address = normaliseAddress(text);
+    const normalised = normaliseAddress(text);
+    const address = normalised === undefined || isLoopback(normalised) ? undefined : normalised;
     addresses.set(connection, { text, address });
     return address;
   }

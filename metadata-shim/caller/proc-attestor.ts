@@ -23,6 +23,7 @@ interface PodProcess {
  */
 export function createProcAttestor(procFolder: string): Attestor {
   const scans = new FreshFlight<void>();
+  const looks = new FreshFlight<string | undefined>();
   /** Of each pod, the process that started first: its sandbox, which has the pod's own namespace. */
   let processes: ReadonlyMap<string, PodProcess> = new Map();
 
@@ -58,7 +59,9 @@ export function createProcAttestor(procFolder: string): Attestor {
     const tables = flow.localAddress.includes(":") ? ["net/tcp6"] : ["net/tcp", "net/tcp6"];
     let owned = false;
     for (const table of tables) {
-      if (!owned) owned = hasSocket((await textOf(pid, table)) ?? "", flow);
+      if (owned) break;
+      const text = await looks.run(`${pid}/${table}`, () => textOf(pid, table));
+      owned = hasSocket(text ?? "", flow);
     }
     // After the tables: a number may have gone to another process meanwhile.
     return (await podOf(pid)) === podUid ? owned : undefined;
@@ -87,6 +90,10 @@ export function createProcAttestor(procFolder: string): Attestor {
       }
       if (owned !== undefined) return owned ? "owned" : "foreign";
       return (await isOfAnother(podUid, flow)) ? "foreign" : "unseen";
+    },
+    async isThere(podUid) {
+      const pid = processes.get(podUid)?.pid;
+      return pid !== undefined && (await looks.run(pid, () => podOf(pid))) === podUid;
     },
   };
 }

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { createHmac, timingSafeEqual, type KeyObject } from "node:crypto";
 
 /** Bounds of a session token's life (EC2 User Guide, "Use IMDSv2"), in seconds. */
 export const MIN_TOKEN_TTL_SECONDS = 1;
@@ -17,8 +17,8 @@ const TOKEN_SHAPE = /^[\w-]{54}==$/;
 
 /** Whom a token is for, and what makes and proves it. */
 export interface TokenScope {
-  /** {@link TOKEN_KEY_BYTES} secret bytes. */
-  readonly key: Buffer;
+  /** Of {@link TOKEN_KEY_BYTES} secret bytes; as bytes it would be made a key for each request. */
+  readonly key: KeyObject;
   /** The caller's IP address, normalised: from any other one the token is worth nothing. */
   readonly address: string;
   readonly nowMs: number;
@@ -43,12 +43,12 @@ export function issueSessionToken(
 }
 
 /**
- * Tells how long a session token still holds, in whole seconds rounded up; undefined when it is not
- * one that this key made for this address, or has expired.
+ * Tells when a session token ends, in milliseconds since the epoch; undefined when it is not one that
+ * this key made for this address. At its end it no longer holds.
  */
-export function remainingTokenSeconds(
+export function tokenEndMs(
   token: string,
-  { key, address, nowMs }: TokenScope,
+  { key, address }: Pick<TokenScope, "key" | "address">,
 ): number | undefined {
   if (!TOKEN_SHAPE.test(token)) return undefined;
   const bytes = Buffer.from(token, "base64url");
@@ -57,8 +57,7 @@ export function remainingTokenSeconds(
   const claims = bytes.subarray(0, CLAIMS_BYTES);
   if (!claims.subarray(0, VERSION.length).equals(VERSION)) return undefined;
   if (!timingSafeEqual(bytes.subarray(CLAIMS_BYTES), macOf(claims, key, address))) return undefined;
-  const remainingMs = claims.readUIntBE(VERSION.length, EXPIRY_BYTES) - nowMs;
-  return remainingMs > 0 ? Math.ceil(remainingMs / 1000) : undefined;
+  return claims.readUIntBE(VERSION.length, EXPIRY_BYTES);
 }
 
 /**
@@ -76,7 +75,7 @@ function textOf(token: Buffer): string {
   return `${token.toString("base64url")}==`;
 }
 
-function macOf(claims: Buffer, key: Buffer, address: string): Buffer {
+function macOf(claims: Buffer, key: KeyObject, address: string): Buffer {
   const mac = createHmac("sha256", key).update(claims).update(address).digest();
   return mac.subarray(0, MAC_BYTES);
 }

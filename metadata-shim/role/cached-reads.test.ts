@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { AppError } from "../../lib/errors.ts";
 import { createCollectedLog } from "../../test/fakes/collected-log.ts";
 import { createMovedClock } from "../../test/fakes/moved-clock.ts";
+import { until } from "../../test/fakes/until.ts";
 import { CachedReads } from "./cached-reads.ts";
 
 const PATH = ["namespaces", "team"];
@@ -11,14 +12,17 @@ const PATH = ["namespaces", "team"];
 function start() {
   const clock = createMovedClock();
   const { log, lines } = createCollectedLog();
-  const server: { value: string | undefined; isAway: boolean; reads: number } = {
-    value: "first",
-    isAway: false,
-    reads: 0,
-  };
+  const server: {
+    value: string | undefined;
+    isAway: boolean;
+    reads: number;
+    /** What its answers wait for. */
+    hanging: Promise<void> | undefined;
+  } = { value: "first", isAway: false, reads: 0, hanging: undefined };
   const reads = {
     read: async (): Promise<string | undefined> => {
       server.reads += 1;
+      await server.hanging;
       if (server.isAway) throw new AppError("KUBERNETES_UNAVAILABLE", 503, "Cannot reach it");
       return server.value;
     },
@@ -69,10 +73,28 @@ describe("CachedReads", () => {
     assert.equal(await get(), "second");
   });
 
+  it("waits 200 ms for anything newer than what it knows, and not again for a second", async () => {
+    const { clock, server, get } = start();
+    await get();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    server.hanging = promise;
+    server.value = "second";
+    clock.advance(10_000);
+    const asked = get();
+    await until("it waits", () => clock.sleepers().includes(200));
+    clock.advance(200);
+    assert.equal(await asked, "first");
+    assert.equal(await get(), "first");
+    assert.equal(server.reads, 2);
+    resolve();
+    await until("the answer is there", async () => (await get()) === "second");
+    assert.equal(server.reads, 2);
+  });
+
   it("says that nobody knows what was never read, and asks again", async () => {
     const { server, get } = start();
     server.isAway = true;
-    await assert.rejects(get(), { code: "KUBERNETES_UNAVAILABLE" });
+    await assert.rejects(async () => get(), { code: "KUBERNETES_UNAVAILABLE" });
     server.isAway = false;
     assert.equal(await get(), "first");
   });

@@ -3,12 +3,13 @@ import type { Clock } from "../../lib/clock.ts";
 import { reasonOf } from "../../lib/errors.ts";
 import type { LiveReads } from "../../lib/kube/live-reads.ts";
 import type { Logger } from "../../lib/log.ts";
+import type { Soon } from "../../lib/soon.ts";
 
 export interface CachedReadsDeps<T> {
   readonly reads: Pick<LiveReads<T>, "read">;
   /** How old an answer may be, in milliseconds, when the API server can be asked. */
   readonly maxAgeMs: number;
-  readonly clock: Pick<Clock, "now">;
+  readonly clock: Clock;
   readonly log: Pick<Logger, "warn">;
 }
 
@@ -25,6 +26,12 @@ const MAX_OBJECTS = 2000;
 
 /** An API server that did not answer is not asked again about the same object for this long. */
 const RETRY_MS = 1000;
+
+/**
+ * Who is told what is known does not wait longer than this for anything newer: most SDKs give up after a
+ * second, and some ask once.
+ */
+const PATIENCE_MS = 200;
 
 /**
  * Objects that are read when they are needed, and anew once they are older than a few seconds: a node
@@ -44,19 +51,40 @@ export class CachedReads<T> {
    * @returns undefined when there is no such object.
    * @throws AppError KUBERNETES_REFUSED, KUBERNETES_UNAVAILABLE when nothing was ever known of it.
    */
-  async get(path: readonly string[]): Promise<T | undefined> {
+  get(path: readonly string[]): Soon<T | undefined> {
+    const known = this.#known.get(path.join("/"));
+    if (known === undefined) return this.#read(path, undefined);
+    return this.#isUsable(known, this.#deps.clock.now()) ? known.value : this.#newer(path, known);
+  }
+
+  async #newer(path: readonly string[], known: Reading<T>): Promise<T | undefined> {
+    const { clock } = this.#deps;
+    const key = path.join("/");
+    const reading = this.#read(path, known);
+    const patience = new AbortController();
+    try {
+      const late = clock.sleep(PATIENCE_MS, patience.signal).then(() => {
+        if (!patience.signal.aborted) this.#set(key, { ...known, failedMs: clock.now() });
+        return known.value;
+      });
+      return await Promise.race([reading, late]);
+    } finally {
+      patience.abort();
+    }
+  }
+
+  /** Never rejects when something is known. */
+  async #read(path: readonly string[], known: Reading<T> | undefined): Promise<T | undefined> {
     const { reads, clock, log } = this.#deps;
     const key = path.join("/");
-    const known = this.#known.get(key);
     const nowMs = clock.now();
-    if (known !== undefined && this.#isUsable(known, nowMs)) return known.value;
     try {
       const value = await reads.read(path);
       this.#set(key, { value, atMs: nowMs });
       return value;
     } catch (err) {
       if (known === undefined) throw err;
-      this.#set(key, { ...known, failedMs: nowMs });
+      this.#set(key, { ...known, failedMs: clock.now() });
       log.warn({ object: key, reason: reasonOf(err) }, "Using what is known of an object");
       return known.value;
     }

@@ -1,0 +1,58 @@
+import { createSecretKey, randomFillSync } from "node:crypto";
+import { LRUCache } from "lru-cache";
+import type { Clock } from "../lib/clock.ts";
+import { issueSessionToken, TOKEN_NONCE_BYTES, tokenEndMs } from "./imds/session-token.ts";
+
+/** The making and proving of session tokens, with key and clock. */
+export interface SessionTokens {
+  issue(address: string, ttlSeconds: number): string;
+  /** Seconds that a token still holds for an address; undefined when it does not. */
+  remainingSeconds(token: string, address: string): number | undefined;
+}
+
+/** Clients show a token for hours, and before each call; a node has some hundred pods. */
+const MAX_PROVEN = 4096;
+const NONCES_AT_ONCE = 512;
+
+/**
+ * Makes session tokens of a key, and proves them. That one was proven is remembered, with its end:
+ * the proof is half of the work of an answer. Nothing depends on what is remembered.
+ *
+ * @param key {@link TOKEN_KEY_BYTES} bytes.
+ */
+export function createSessionTokens(key: Buffer, clock: Pick<Clock, "now">): SessionTokens {
+  const secret = createSecretKey(key);
+  const provenUntilMs = new LRUCache<string, number>({ max: MAX_PROVEN });
+  const nonces = Buffer.alloc(TOKEN_NONCE_BYTES * NONCES_AT_ONCE);
+  let next = nonces.length;
+
+  function newNonce(): Buffer {
+    if (next === nonces.length) {
+      randomFillSync(nonces);
+      next = 0;
+    }
+    next += TOKEN_NONCE_BYTES;
+    return nonces.subarray(next - TOKEN_NONCE_BYTES, next);
+  }
+
+  return {
+    issue: (address, ttlSeconds) => {
+      const scope = { key: secret, address, nowMs: clock.now() };
+      return issueSessionToken(scope, { ttlSeconds, nonce: newNonce() });
+    },
+    remainingSeconds(token, address) {
+      const nowMs = clock.now();
+      const id = `${address} ${token}`;
+      const untilMs = provenUntilMs.get(id) ?? prove(id, token, address);
+      return untilMs !== undefined && untilMs > nowMs
+        ? Math.ceil((untilMs - nowMs) / 1000)
+        : undefined;
+    },
+  };
+
+  function prove(id: string, token: string, address: string): number | undefined {
+    const untilMs = tokenEndMs(token, { key: secret, address });
+    if (untilMs !== undefined) provenUntilMs.set(id, untilMs);
+    return untilMs;
+  }
+}
