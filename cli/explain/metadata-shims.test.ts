@@ -46,6 +46,7 @@ describe("metadataShimsIn", () => {
       daemonSet(
         { args: ["shim", "rules", "apply", "--watch"] },
         {
+          command: ["node", "--max-semi-space-size=1", "/app/irsa.mjs"],
           args: ["shim", "--remove-taint=a.io/not-ready", "--a-flag-to-come=x"],
           env: [{ name: "IRSA_HTTP_TOKENS", value: "optional" }, { name: "NODE_NAME" }],
         },
@@ -62,6 +63,7 @@ describe("metadataShimsIn", () => {
       { args: ["shim", "rules", "apply"] },
       { args: ["webhook", "--shim"] },
       { command: ["sh", "-c", "shim"] },
+      { args: ["--component", "shim"] },
       {},
     ]) {
       assert.deepEqual(metadataShimsIn(daemonSet(container)), []);

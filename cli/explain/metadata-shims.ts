@@ -86,7 +86,8 @@ export function metadataShimsIn(body: unknown): readonly MetadataShim[] {
 /** What follows `shim`; undefined when that is not the command. */
 function shimFlagsIn(words: readonly string[]): readonly string[] | undefined {
   const at = words.indexOf("shim");
-  if (at === -1 || words.slice(0, at).some((word) => word.startsWith("-"))) return undefined;
+  // After a flag it may be its value.
+  if (at === -1 || words[at - 1]?.startsWith("-") === true) return undefined;
   return words[at + 1] === "rules" ? undefined : words.slice(at + 1);
 }
 

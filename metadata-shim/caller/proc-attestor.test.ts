@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, it } from "node:test";
 import { promisify } from "node:util";
+import { createProcFolder, type ProcFolder } from "../../test/fakes/proc-folder.ts";
 import { createProcAttestor } from "./proc-attestor.ts";
 import type { Flow } from "./socket-table.ts";
 
@@ -53,7 +53,7 @@ const ip = (pid: number, text: string) => inside(pid, "ip", ...text.split(" "));
 
 describe("createProcAttestor", { skip }, () => {
   const cleanUp = new AsyncDisposableStack();
-  let procFolder: string;
+  let proc: ProcFolder;
   let nextConnection: () => Promise<Flow>;
   let pidOf: Readonly<Record<"node" | "a" | "b", number>>;
 
@@ -76,20 +76,8 @@ describe("createProcAttestor", { skip }, () => {
     return connection;
   }
 
-  /** A process as it would be shown in the folder of another's, with its own network. */
-  async function show(pid: number, cgroup: string, startedAt = 100): Promise<void> {
-    const folder = join(procFolder, String(pid));
-    await mkdir(folder, { recursive: true });
-    await writeFile(join(folder, "cgroup"), `0::${cgroup}\n`);
-    const fields = ["S", ...Array.from({ length: 18 }, () => "0"), String(startedAt), "0"];
-    await writeFile(join(folder, "stat"), `${pid} (a (strange) name) ${fields.join(" ")}\n`);
-    await symlink(`/proc/${pid}/net`, join(folder, "net"));
-  }
-
   before(async () => {
-    procFolder = await mkdtemp(join(tmpdir(), "irsa-proc-"));
-    cleanUp.defer(() => rm(procFolder, { recursive: true, force: true }));
-    await writeFile(join(procFolder, "meminfo"), "");
+    proc = cleanUp.use(await createProcFolder());
     const [node, a, b] = [await startNamespace(), await startNamespace(), await startNamespace()];
     pidOf = { node, a, b };
     await ip(node, "link add br0 type bridge");
@@ -118,14 +106,14 @@ describe("createProcAttestor", { skip }, () => {
       ];
       return { localAddress, localPort: Number(port), remotes };
     };
-    await show(a, `/kubepods/burstable/pod${A_UID}/sandbox`);
-    await show(b, `/kubepods/burstable/pod${B_UID}/sandbox`);
-    await show(node, "/system.slice/containerd.service");
+    await proc.show(a, `/kubepods/burstable/pod${A_UID}/sandbox`);
+    await proc.show(b, `/kubepods/burstable/pod${B_UID}/sandbox`);
+    await proc.show(node, "/system.slice/containerd.service");
   });
   after(() => cleanUp.disposeAsync());
 
   it("knows whose a connection is", async () => {
-    const attestor = createProcAttestor(procFolder);
+    const attestor = createProcAttestor(proc.path);
     const flow = await connectFrom(pidOf.a, A_ADDRESS);
     assert.equal(flow.localAddress, A_ADDRESS);
     assert.equal(await attestor.attest(A_UID, flow), "owned");
@@ -133,7 +121,7 @@ describe("createProcAttestor", { skip }, () => {
   });
 
   it("knows a pod that takes the address of another on the bridge", async () => {
-    const attestor = createProcAttestor(procFolder);
+    const attestor = createProcAttestor(proc.path);
     // As a pod with NET_ADMIN does it: the address of a neighbour that is away, told by ARP.
     await inside(pidOf.a, "ip", "link", "set", "eth0", "down");
     await inside(pidOf.b, "ip", "addr", "add", `${A_ADDRESS}/24`, "dev", "eth0");
@@ -146,41 +134,41 @@ describe("createProcAttestor", { skip }, () => {
   });
 
   it("knows that a connection is another pod's when the pod has no process left", async () => {
-    const attestor = createProcAttestor(procFolder);
+    const attestor = createProcAttestor(proc.path);
     const flow = await connectFrom(pidOf.b, B_ADDRESS);
     const gone = "cccccccc-0000-4000-8000-000000000003";
     assert.equal(await attestor.attest(gone, flow), "foreign");
   });
 
   it("knows nothing of a connection that no pod on this node has", async () => {
-    const attestor = createProcAttestor(procFolder);
+    const attestor = createProcAttestor(proc.path);
     const gone = "cccccccc-0000-4000-8000-000000000003";
     const flow = { localAddress: "10.1.0.9", localPort: 4242, remotes: [] };
     assert.equal(await attestor.attest(gone, flow), "unseen");
   });
 
   it("finds a pod that came later, and asks its first process", async () => {
-    const attestor = createProcAttestor(procFolder);
+    const attestor = createProcAttestor(proc.path);
     const flow = await connectFrom(pidOf.b, B_ADDRESS);
     assert.equal(await attestor.attest(B_UID, flow), "owned");
     const late = "dddddddd-0000-4000-8000-000000000004";
     assert.equal(await attestor.attest(late, flow), "foreign");
     const [first, second] = [await startNamespace(), await startNamespace()];
-    await show(first, `/kubepods/pod${late}/sandbox`, 200);
+    await proc.show(first, `/kubepods/pod${late}/sandbox`, 200);
     // A namespace of its own within the pod, as a process that may make one can have it.
-    await show(second, `/kubepods/pod${late}/app`, 300);
+    await proc.show(second, `/kubepods/pod${late}/app`, 300);
     assert.equal(await attestor.attest(late, flow), "foreign");
-    await show(await startNamespace(), `/kubepods/pod${B_UID}/app`, 300);
+    await proc.show(await startNamespace(), `/kubepods/pod${B_UID}/app`, 300);
     assert.equal(await attestor.attest(B_UID, flow), "owned");
   });
 
   it("does not take a process for the pod whose number it has got", async () => {
-    const attestor = createProcAttestor(procFolder);
+    const attestor = createProcAttestor(proc.path);
     const flow = await connectFrom(pidOf.b, B_ADDRESS);
     assert.equal(await attestor.isThere(B_UID), false);
     assert.equal(await attestor.attest(B_UID, flow), "owned");
     assert.equal(await attestor.isThere(B_UID), true);
-    await writeFile(join(procFolder, String(pidOf.b), "cgroup"), "0::/system.slice/cron.service\n");
+    await writeFile(join(proc.path, String(pidOf.b), "cgroup"), "0::/system.slice/cron.service\n");
     assert.equal(await attestor.isThere(B_UID), false);
     assert.notEqual(await attestor.attest(B_UID, flow), "owned");
   });

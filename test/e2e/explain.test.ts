@@ -62,6 +62,7 @@ before(async () => {
 
   await createPods();
   for (const pod of MADE_WITH_WEBHOOK) await note(pod);
+  await noteWithShim();
   await allowPodsOnly("visitor");
   const { kubeconfig } = await plane.asServiceAccount("team", "visitor");
   explained.set("no-rights", await explain("team/fine", kubeconfig));
@@ -114,6 +115,29 @@ async function createPods(): Promise<void> {
   await merge("/api/v1/namespaces/team/serviceaccounts/late", { metadata: { annotations } });
 }
 
+/** A pod of kube2iam's, where a DaemonSet runs the metadata shim in its place. */
+async function noteWithShim(): Promise<void> {
+  const annotations = { "iam.amazonaws.com/role": "legacy" };
+  await createPod("plain/annotated", { annotations });
+  const daemonSets = "/apis/apps/v1/namespaces/plain/daemonsets";
+  const labels = { app: "shim" };
+  const args = ["shim", "--profile=kube2iam", "--base-role-arn=arn:aws:iam::111122223333:role/"];
+  await post(daemonSets, {
+    metadata: { name: "irsa-shim" },
+    spec: {
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
+        spec: { containers: [{ name: "shim", image: "i", args }] },
+      },
+    },
+  });
+  await note("plain/annotated");
+  const path = `${daemonSets}/irsa-shim`;
+  const { status } = await kube.request({ method: "DELETE", path, timeoutMs: 10_000 });
+  assert.equal(status, 200);
+}
+
 /** A token of the template's own that only root may read, for two containers that differ in user. */
 const TOKEN_FOR_ROOT = {
   volumes: [
@@ -135,6 +159,7 @@ describe("irsa explain", { skip }, () => {
   const statuses: Readonly<Record<string, number>> = {
     fine: 0,
     unlabelled: 1,
+    annotated: 0,
     "opted-out": 1,
     misspelt: 1,
     malformed: 1,
@@ -217,12 +242,18 @@ async function createPod(
   {
     account = "reader",
     labels = {},
+    annotations = {},
     spec = {},
-  }: { readonly account?: string; readonly labels?: object; readonly spec?: object } = {},
+  }: {
+    readonly account?: string;
+    readonly labels?: object;
+    readonly annotations?: object;
+    readonly spec?: object;
+  } = {},
 ): Promise<void> {
   const [namespace, name] = place.split("/");
   await post(`/api/v1/namespaces/${namespace}/pods`, {
-    metadata: { name, labels },
+    metadata: { name, labels, annotations },
     spec: { serviceAccountName: account, containers: [{ name: "app", image: "i" }], ...spec },
   });
 }

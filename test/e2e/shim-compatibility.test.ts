@@ -13,6 +13,7 @@ import {
   type CompatibilityRow,
 } from "../shim/compatibility/compatibility-row.ts";
 import { compatibilityCredentialRows } from "../shim/compatibility/credential-rows.ts";
+import { namespaceCaseRows } from "../shim/compatibility/namespace-case-rows.ts";
 import { namespaceRows } from "../shim/compatibility/namespace-rows.ts";
 import { prepareRoles, startProfileStage } from "../shim/compatibility/profile-stage.ts";
 import { protocolRows } from "../shim/compatibility/protocol-rows.ts";
@@ -30,6 +31,7 @@ const Result = z.object({ id: z.string(), profile: z.enum(PROFILES), seen: z.str
 const rows: readonly CompatibilityRow[] = [
   ...roleRows,
   ...compatibilityCallerRows,
+  ...namespaceCaseRows,
   ...namespaceRows,
   ...compatibilityCredentialRows,
   ...protocolRows,

@@ -16,6 +16,8 @@ const Command = z.discriminatedUnion("do", [
     /** A name for the connection, which is kept under it; a new one without it. */
     connection: z.string().optional(),
     timeoutMs: z.int(),
+    /** Address to come from; the system chooses without it. */
+    from: z.string().optional(),
   }),
 ]);
 type Command = z.infer<typeof Command>;
@@ -52,13 +54,15 @@ function fetchUrl({
   url,
   connection,
   timeoutMs,
+  from,
 }: Extract<Command, { do: "get" }>): Promise<unknown> {
   const agent =
     connection === undefined ? new Agent() : (agents.get(connection) ?? keptAgent(connection));
   return new Promise((resolve) => {
     // A timeout of the request itself would count only from the connection on.
     const signal = AbortSignal.timeout(timeoutMs);
-    const request = get(url, { agent, signal }, (res) => {
+    const own = from === undefined ? {} : { localAddress: from };
+    const request = get(url, { agent, signal, ...own }, (res) => {
       void text(res).then((body) => resolve({ status: res.statusCode, ...toldIn(body) }));
     });
     request.on("error", (err: NodeJS.ErrnoException) => {

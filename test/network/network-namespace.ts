@@ -44,6 +44,8 @@ export interface GetOptions {
   /** Name of a connection that is kept; a new one without it. */
   readonly connection?: string;
   readonly timeoutMs?: number;
+  /** Address to come from; the system chooses without it. */
+  readonly from?: string;
 }
 
 const AGENT = fileURLToPath(new URL("agent-main.ts", import.meta.url));
@@ -120,8 +122,8 @@ export async function createNamespace(name: string): Promise<NetworkNamespace> {
     async close(server) {
       await tell({ do: "close", name: server });
     },
-    async get(url, { connection, timeoutMs = 3000 } = {}) {
-      return AnswerSchema.parse(await tell({ do: "get", url, connection, timeoutMs }));
+    async get(url, { connection, timeoutMs = 3000, from } = {}) {
+      return AnswerSchema.parse(await tell({ do: "get", url, connection, timeoutMs, from }));
     },
     async [Symbol.asyncDispose]() {
       agent.stdin.end();
