@@ -38,8 +38,8 @@ export async function patchStatus(
 
 /** Deletes an object at once, without a time to end in. @throws Error as above. */
 export async function deleteObject(kube: KubeConnection, path: string): Promise<void> {
-  const body = { gracePeriodSeconds: 0 };
-  const answer = await kube.request({ method: "DELETE", path, body, timeoutMs: TIMEOUT_MS });
+  const now = `${path}?gracePeriodSeconds=0`;
+  const answer = await kube.request({ method: "DELETE", path: now, timeoutMs: TIMEOUT_MS });
   if (answer.status !== 200) {
     throw new Error(`Cannot delete ${path}: ${JSON.stringify(answer.body)}`);
   }
