@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer, Server } from "node:net";
+import { createServer, Server, type Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import type { Machine } from "./machine.ts";
 
@@ -34,6 +34,7 @@ export async function startSocketAgent(machine: Machine): Promise<SocketAgent> {
   child.unref();
   child.channel?.unref();
   const servers: Server[] = [];
+  const connections = new Set<Socket>();
   const waiting = new Map<number, PromiseWithResolvers<Server>>();
   let lastId = 0;
   child.on("message", (answer: { id: number; error?: string }, handle: unknown) => {
@@ -70,10 +71,16 @@ export async function startSocketAgent(machine: Machine): Promise<SocketAgent> {
       child.send(request);
       const server = await answer.promise;
       servers.push(server.unref());
+      server.on("connection", (socket: Socket) => {
+        connections.add(socket);
+        socket.once("close", () => connections.delete(socket));
+      });
       return server;
     },
     async [Symbol.asyncDispose]() {
       for (const server of servers) server.close();
+      // The other ends may be gone with their networks, and would never say so.
+      for (const socket of connections) socket.destroy();
       child.ref();
       if (child.connected) child.disconnect();
       await exited;
