@@ -44,7 +44,7 @@ export async function killShims(cluster: Cluster, times: number): Promise<readon
 const KILL = `
   while [ "$1" -gt 0 ]; do
     for process in /proc/[0-9]*; do
-      tr '\0' ' ' <"$process/cmdline" 2>/dev/null |
+      tr '\\0' ' ' <"$process/cmdline" 2>/dev/null |
         grep -q '^/nodejs/bin/node /app/irsa.mjs shim --app-port' || continue
       until grep -q ' 0100007F:1FF6 [0-9A-F:]* 0A' /proc/net/tcp; do sleep 0.1; done
       sleep 0.3

@@ -52,6 +52,17 @@ const METRICS_PORT = 8183;
 const ROLE_KEY = "iam.amazonaws.com/role";
 const CREDENTIALS_PATH = "/latest/meta-data/iam/security-credentials/";
 const RESTARTS = 20;
+/** In words, as part of the name of pods, whether it can run here, and by what. */
+const SDKS = [
+  ["the SDK for JavaScript v3", "v3", true, { args: ["/client/repeat-v3.mjs"] }],
+  ["the SDK for JavaScript v2", "v2", true, { args: ["/client/repeat-v2.mjs"] }],
+  [
+    "boto3",
+    "boto3",
+    skipPython === false,
+    { image: BOTO3_IMAGE, args: ["/client/boto3_repeat.py"] },
+  ],
+] as const;
 const WEBHOOK = {
   settings: { "aws-default-region": installation.REGION, "metadata-shim-annotation": ROLE_KEY },
 };
@@ -76,8 +87,8 @@ describe("the shim on a node", { skip }, () => {
     const { cluster, folder, awsPlace } = product;
     await cluster.createServiceAccount(LEGACY, workloads.SERVICE_ACCOUNT);
     // Whoever asks for another role than its own gets an Event.
-    const own = "arn:aws:iam::111122223333:role/watched";
-    await installation.createNamespace(cluster, WATCHED, own);
+    const watchedArn = "arn:aws:iam::111122223333:role/watched";
+    await installation.createNamespace(cluster, WATCHED, watchedArn);
     await create(WATCHED, NODES.map(watcherPod));
     if (skipPython === false) {
       const file = join(folder, "boto3.tar");
@@ -110,6 +121,13 @@ describe("the shim on a node", { skip }, () => {
     await cluster.kubectl("label", "nodes", "--all", "kubernetes.io/role=node");
     const tls = { metadata: { name: "kiam-agent-tls" }, stringData: { "ca.pem": "none" } };
     await create(SHIM_NAMESPACE, [{ apiVersion: "v1", kind: "Secret", ...tls }]);
+    const pods = SDKS.filter(([, , isHere]) => isHere).flatMap(([, own, , how]) =>
+      NODES.map((nodeName) => {
+        const containers = [workloads.client("app", { ...how, args: [...how.args] })];
+        return workloads.endingPod(`${own}-${nodeName}`, { nodeName, containers });
+      }),
+    );
+    await create(TEAM, pods);
   });
 
   it("takes its taint from each node, and no other", async () => {
@@ -138,29 +156,16 @@ describe("the shim on a node", { skip }, () => {
     }
   });
 
-  for (const [sdk, how, own] of [
-    ["the SDK for JavaScript v3", { args: ["/client/repeat-v3.mjs"] }, "v3"],
-    ["the SDK for JavaScript v2", { args: ["/client/repeat-v2.mjs"] }, "v2"],
-    ["boto3", { image: BOTO3_IMAGE, args: ["/client/boto3_repeat.py"] }, "boto3"],
-  ] as const) {
+  for (const [sdk, own, isHere] of SDKS) {
     it(
       `gives pods their own role for ${sdk}, which knows nothing of AWS`,
-      { skip: own === "boto3" && skipPython },
+      { skip: !isHere && "needs Python 3 with venv" },
       async () => {
-        const names = NODES.map((nodeName) => `${own}-${nodeName}`);
-        const containers = [workloads.client("app", { ...how, args: [...how.args] })];
-        const pods = names.map((name, i) =>
-          workloads.endingPod(name, { nodeName: NODES[i] ?? "", containers }),
-        );
-        await create(TEAM, pods);
-        for (const app of names) {
+        for (const app of NODES.map((nodeName) => `${own}-${nodeName}`)) {
           const place = { namespace: TEAM, app, container: "app" };
           for (const client of ["kept", "new"]) {
-            const arn = await said(
-              product.cluster,
-              place,
-              new RegExp(`^\\{"client":"${client}","arn":"(.*)"\\}$`, "m"),
-            );
+            const pattern = new RegExp(`^\\{"client":"${client}","arn":"(.*)"\\}$`, "m");
+            const arn = await said(product.cluster, place, pattern);
             assert.match(arn, new RegExp(`:assumed-role/${workloads.ROLE_NAME}/${TEAM}\\.${app}`));
           }
         }
@@ -256,8 +261,8 @@ describe("the shim on a node", { skip }, () => {
       await untilShimRolledOut(cluster);
     });
     const sinceMs = Date.now();
-    const sdks = skipPython === false ? ["v3", "v2", "boto3"] : ["v3", "v2"];
-    for (const app of NODES.flatMap((node) => sdks.map((sdk) => `${sdk}-${node}`))) {
+    const sdks = SDKS.filter(([, , isHere]) => isHere);
+    for (const app of NODES.flatMap((node) => sdks.map(([, own]) => `${own}-${node}`))) {
       const lines = await outcomesOf(app);
       const problems = lines.filter(({ problem }) => problem !== undefined);
       const isKept = ({ client }: Outcome): boolean => client === "kept";
@@ -343,7 +348,7 @@ describe("the shim on a node", { skip }, () => {
     await inPod("ip", "route", "add", "169.254.169.254", "via", "10.244.0.1", "src", address);
     // The gateway notes where the address is from whoever asks for its own.
     const claim = `arping -c 1 -s ${address} -I eth0 10.244.0.1 >/dev/null`;
-    const ask = `wget -T 5 -O - http://169.254.169.254${CREDENTIALS_PATH} 2>&1`;
+    const ask = `timeout 10 wget -q -O - http://169.254.169.254${CREDENTIALS_PATH} 2>&1`;
     const answers = await eventually("a connection that is not the pod's", async () => {
       const answer = await inPod("sh", "-c", `${claim}; ${ask}; true`);
       const isSeen = (await shimMetric(cluster, metric)) > counted;
