@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { parseRoleArn } from "../lib/arn.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
+import { whenThere, type Soon } from "../lib/soon.ts";
 import type {
   Caller,
   CallerConnection,
@@ -42,7 +43,7 @@ import type { ShimMetrics } from "./metrics.ts";
 import { remoteAddressOf } from "./remote-address.ts";
 import { isBodyWithin } from "./request-body.ts";
 import type { Profile } from "./role/profile.ts";
-import type { DecideRole } from "./role/role-decision.ts";
+import type { DecideRole, RoleDecision } from "./role/role-decision.ts";
 import type { SessionTokens } from "./session-tokens.ts";
 
 /** Where profiles differ in the protocol. */
@@ -155,7 +156,7 @@ function answerOf(
   req: IncomingMessage,
   resource: Resource | undefined,
   deps: AppDeps,
-): Answer | Promise<Answer> {
+): Soon<Answer> {
   const fits = isBodyWithin(req, BODY_LIMIT_BYTES);
   if (fits === false) return BODY_TOO_LARGE;
   if (fits === true) return methodAnswer(req, resource, deps);
@@ -166,7 +167,7 @@ function methodAnswer(
   req: IncomingMessage,
   resource: Resource | undefined,
   deps: AppDeps,
-): Answer | Promise<Answer> {
+): Soon<Answer> {
   if (!isAllowedHost(req.headers.host, deps.hosts)) return FORBIDDEN_HOST;
   if (req.method === "PUT") return tokenAnswer(req, resource, deps);
   const isRead = req.method === "GET" || req.method === "HEAD";
@@ -178,8 +179,7 @@ function methodAnswer(
   const seconds = deps.sessionTokens.remainingSeconds(token, address);
   if (seconds === undefined) return UNAUTHORIZED;
   const answer = readAnswer(req, resource, () => identifyCaller(req, deps), deps);
-  if (!(answer instanceof Promise)) return withRemaining(answer, seconds);
-  return answer.then((read) => withRemaining(read, seconds));
+  return whenThere(answer, (read) => withRemaining(read, seconds));
 }
 
 /** Tells how long the session token still holds, as EC2 does with every answer to one. */
@@ -188,15 +188,16 @@ function withRemaining(answer: Answer, seconds: number): Answer {
 }
 
 /** IMDSv1, where the pod, its namespace or the settings allow it. */
-async function answerWithoutToken(
+function answerWithoutToken(
   req: IncomingMessage,
   resource: Resource | undefined,
   deps: AppDeps,
-): Promise<Answer> {
-  const decision = await identifyCaller(req, deps);
-  const own = decision.status === "known" ? decision.caller.httpTokens : undefined;
-  if ((own ?? deps.rules.httpTokens) !== "optional") return UNAUTHORIZED;
-  return readAnswer(req, resource, () => Promise.resolve(decision), deps);
+): Soon<Answer> {
+  return whenThere(identifyCaller(req, deps), (decision) => {
+    const own = decision.status === "known" ? decision.caller.httpTokens : undefined;
+    if ((own ?? deps.rules.httpTokens) !== "optional") return UNAUTHORIZED;
+    return readAnswer(req, resource, () => decision, deps);
+  });
 }
 
 function tokenAnswer(
@@ -216,9 +217,9 @@ function tokenAnswer(
 function readAnswer(
   { headers, socket }: IncomingMessage,
   resource: Resource | undefined,
-  identify: () => Promise<CallerDecision>,
+  identify: () => Soon<CallerDecision>,
   deps: AppDeps,
-): Answer | Promise<Answer> {
+): Soon<Answer> {
   if (resource?.kind === "text") return found(resource.body);
   if (resource === undefined || isTokenPath(resource)) return NOT_FOUND;
   if (headers["x-forwarded-for"] !== undefined && deps.rules.refuseForwarded) return FORWARDED;
@@ -227,16 +228,27 @@ function readAnswer(
 }
 
 /** What belongs to the pod that asks. */
-async function ownAnswer(
+function ownAnswer(
   resource: OwnResource,
-  identify: () => Promise<CallerDecision>,
+  identify: () => Soon<CallerDecision>,
   request: RefusedRequest,
-  { decideRole, obtain, onForbidden, facts, startedAtMs, clock }: AppDeps,
-): Promise<Answer> {
-  const decision = await identify();
-  if (decision.status !== "known") return callerRefusal(decision, request);
-  const { caller } = decision;
-  const role = await decideRole(caller);
+  deps: AppDeps,
+): Soon<Answer> {
+  return whenThere(identify(), (decision) => {
+    if (decision.status !== "known") return callerRefusal(decision, request);
+    const { caller } = decision;
+    return whenThere(deps.decideRole(caller), (role) =>
+      roleAnswer(resource, { caller, role }, request, deps),
+    );
+  });
+}
+
+function roleAnswer(
+  resource: OwnResource,
+  { caller, role }: { readonly caller: Caller; readonly role: RoleDecision },
+  request: RefusedRequest,
+  { obtain, onForbidden, facts, startedAtMs, clock }: AppDeps,
+): Soon<Answer> {
   if (role.status === "none" && resource.kind === "identity-document") {
     return found(identityDocument(facts, { accountId: undefined, startedAtMs }));
   }
@@ -257,9 +269,9 @@ async function ownAnswer(
     onForbidden(caller, "It asked for another role than its own");
     return otherRoleRefusal(request);
   }
-  const result = await obtain({ caller, role });
-  if (result.status === "failed") return credentialRefusal(result);
-  return found(documentOf(result.credentials));
+  return whenThere(obtain({ caller, role }), (result) =>
+    result.status === "failed" ? credentialRefusal(result) : found(documentOf(result.credentials)),
+  );
 }
 
 function refusedRequest(
@@ -290,9 +302,9 @@ function documentOf(credentials: Credentials): string {
   return document;
 }
 
-function identifyCaller({ socket }: IncomingMessage, deps: AppDeps): Promise<CallerDecision> {
+function identifyCaller({ socket }: IncomingMessage, deps: AppDeps): Soon<CallerDecision> {
   // A client that has gone meanwhile will not see the answer.
-  if (!isOpen(socket)) return Promise.resolve({ status: "unavailable", reason: "it has gone" });
+  if (!isOpen(socket)) return { status: "unavailable", reason: "it has gone" };
   // The socket itself, so that what is found out of a connection is remembered with it.
   return deps.identify(remoteAddressOf(socket.remoteAddress), socket);
 }

@@ -1,3 +1,5 @@
+import type { Soon } from "../../lib/soon.ts";
+
 /** The pod that a request comes from, and what of it decides the answer. */
 export interface Caller {
   readonly podUid: string;
@@ -47,4 +49,4 @@ export interface CallerConnection {
 export type IdentifyCaller = (
   address: string,
   connection: CallerConnection,
-) => Promise<CallerDecision>;
+) => Soon<CallerDecision>;

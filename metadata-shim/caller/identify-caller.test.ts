@@ -148,9 +148,10 @@ describe("identify", () => {
       it("gives up on an address that nobody has when the time is up, not before", async (t) => {
         const shim = await startListedShim(t, attests);
         let decision: CallerDecision | undefined;
-        const asked = shim
-          .identify("10.1.0.9", { remotePort: 1, localAddress: "10.1.0.1", localPort: 8181 })
-          .then((got) => (decision = got));
+        const connection = { remotePort: 1, localAddress: "10.1.0.1", localPort: 8181 };
+        const asked = Promise.resolve(shim.identify("10.1.0.9", connection)).then(
+          (got) => (decision = got),
+        );
         await until("it waits", () => shim.clock.sleepers().includes(WAIT_MS));
         shim.clock.advance(WAIT_MS - 1);
         await nextTurn();
@@ -470,7 +471,7 @@ async function play(
     kept.set(key, connection);
     const { identify } = shim;
     answers.push(
-      identify(address, connection).then((decision) => ({
+      Promise.resolve(identify(address, connection)).then((decision) => ({
         pod: from.uid,
         decision,
         isThere: world.running.includes(from),

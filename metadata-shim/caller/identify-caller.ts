@@ -1,6 +1,7 @@
 import type { Clock } from "../../lib/clock.ts";
 import { reasonOf } from "../../lib/errors.ts";
 import { orAbort } from "../../lib/kube/deadline.ts";
+import { whenThere, type Soon } from "../../lib/soon.ts";
 import { isLoopback, normaliseAddress } from "./address.ts";
 import type { Attestor } from "./attestor.ts";
 import type {
@@ -26,7 +27,7 @@ export interface IdentifyCallerDeps {
   /** Longest wait for a pod that is about to appear, and for all that is asked meanwhile. */
   readonly waitMs: number;
   /** What the namespace says; asked for pods that say nothing themselves. */
-  readonly httpTokensOf: (namespace: string) => Promise<HttpTokens | undefined>;
+  readonly httpTokensOf: (namespace: string) => Soon<HttpTokens | undefined>;
   readonly clock: Clock;
   /** A connection that showed the address of a pod and was not the pod's. */
   readonly onForeign?: ((pod: KnownPod, address: string) => void) | undefined;
@@ -63,10 +64,15 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
   const addresses = new WeakMap<CallerConnection, { text: string; address: string | undefined }>();
   let lookedUpMs = Number.NEGATIVE_INFINITY;
 
-  return async (remoteAddress, connection) => {
+  return (remoteAddress, connection) => {
     const address = callerAddressOf(remoteAddress, connection);
     if (address === undefined) return UNKNOWN;
-    const pod = provenPod(address, connection) ?? (await confirmedPod(address, connection));
+    const pod = provenPod(address, connection);
+    return pod === undefined ? identify(address, connection) : known(pod, address);
+  };
+
+  async function identify(address: string, connection: CallerConnection): Promise<CallerDecision> {
+    const pod = await confirmedPod(address, connection);
     if (pod !== undefined) return known(pod, address);
 
     using wait = startWait(clock, deps.waitMs);
@@ -78,7 +84,7 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
       await changed;
       if (wait.signal.aborted) return decision;
     }
-  };
+  }
 
   function onlyPodAt(address: string): KnownPod | undefined {
     const found = pods.at(address);
@@ -181,13 +187,21 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
     pod: KnownPod,
     { address, connection }: Question,
     byKernel = false,
-  ): Promise<CallerDecision> {
+  ): Soon<CallerDecision> {
     proofs.add(connection, { podUid: pod.uid, byKernel, nowMs: clock.now() });
     return known(pod, address);
   }
 
-  async function known(pod: KnownPod, address: string): Promise<CallerDecision> {
-    const httpTokens = pod.httpTokens ?? (await deps.httpTokensOf(pod.namespace));
+  function known(pod: KnownPod, address: string): Soon<CallerDecision> {
+    const httpTokens = pod.httpTokens ?? deps.httpTokensOf(pod.namespace);
+    return whenThere(httpTokens, (own) => callerOf(pod, address, own));
+  }
+
+  function callerOf(
+    pod: KnownPod,
+    address: string,
+    httpTokens: HttpTokens | undefined,
+  ): CallerDecision {
     // The same for the same pod, so that what was decided of it can be remembered.
     const before = callers.get(pod);
     if (before?.address === address && before.httpTokens === httpTokens) {

@@ -80,7 +80,7 @@ export class CredentialCache implements Disposable {
   }
 
   /** Credentials with more than `LEAST_LIFE_MS` of life, or why there are none. */
-  readonly obtain: ObtainCredentials = async (request) => {
+  readonly obtain: ObtainCredentials = (request) => {
     const entry = this.#entryOf(request);
     entry.isWanted = true;
     const isQuiet = this.#quietMs(entry) > 0;

@@ -1,3 +1,5 @@
+import type { Soon } from "../../lib/soon.ts";
+
 /** Temporary credentials of a role, as AWS issued them for one pod. */
 export interface Credentials {
   readonly accessKeyId: string;
@@ -58,7 +60,7 @@ export type CredentialResult =
   | ({ readonly status: "failed" } & CredentialFailure);
 
 /** Never rejects. */
-export type ObtainCredentials = (request: CredentialRequest) => Promise<CredentialResult>;
+export type ObtainCredentials = (request: CredentialRequest) => Soon<CredentialResult>;
 
 export function failed(failure: CredentialFailure): CredentialResult {
   return { status: "failed", ...failure };

@@ -94,7 +94,7 @@ describe("CachedReads", () => {
   it("says that nobody knows what was never read, and asks again", async () => {
     const { server, get } = start();
     server.isAway = true;
-    await assert.rejects(get(), { code: "KUBERNETES_UNAVAILABLE" });
+    await assert.rejects(async () => get(), { code: "KUBERNETES_UNAVAILABLE" });
     server.isAway = false;
     assert.equal(await get(), "first");
   });

@@ -3,6 +3,7 @@ import type { Clock } from "../../lib/clock.ts";
 import { reasonOf } from "../../lib/errors.ts";
 import type { LiveReads } from "../../lib/kube/live-reads.ts";
 import type { Logger } from "../../lib/log.ts";
+import type { Soon } from "../../lib/soon.ts";
 
 export interface CachedReadsDeps<T> {
   readonly reads: Pick<LiveReads<T>, "read">;
@@ -50,14 +51,16 @@ export class CachedReads<T> {
    * @returns undefined when there is no such object.
    * @throws AppError KUBERNETES_REFUSED, KUBERNETES_UNAVAILABLE when nothing was ever known of it.
    */
-  async get(path: readonly string[]): Promise<T | undefined> {
+  get(path: readonly string[]): Soon<T | undefined> {
+    const known = this.#known.get(path.join("/"));
+    if (known === undefined) return this.#read(path, undefined);
+    return this.#isUsable(known, this.#deps.clock.now()) ? known.value : this.#newer(path, known);
+  }
+
+  async #newer(path: readonly string[], known: Reading<T>): Promise<T | undefined> {
     const { clock } = this.#deps;
     const key = path.join("/");
-    const known = this.#known.get(key);
-    const nowMs = clock.now();
-    if (known !== undefined && this.#isUsable(known, nowMs)) return known.value;
     const reading = this.#read(path, known);
-    if (known === undefined) return reading;
     const patience = new AbortController();
     try {
       const late = clock.sleep(PATIENCE_MS, patience.signal).then(() => {

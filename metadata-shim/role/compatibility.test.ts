@@ -499,7 +499,9 @@ async function whoCalls(profile: Profile, row: CallerRow): Promise<string> {
   const pod = row.prepare(world);
   const address = row.address ?? "10.1.0.2";
   let decision: CallerDecision | undefined;
-  const asked = identify(address, world.connect(pod, address)).then((got) => (decision = got));
+  const asked = Promise.resolve(identify(address, world.connect(pod, address))).then(
+    (got) => (decision = got),
+  );
   await until(
     "it waits or is answered",
     () => decision !== undefined || clock.sleepers().includes(waitMs),

@@ -1,3 +1,4 @@
+import type { Soon } from "../../lib/soon.ts";
 import type { Caller } from "../caller/caller.ts";
 
 /** A role that a pod may have. */
@@ -25,4 +26,4 @@ export type RoleDecision =
   /** The ServiceAccount or the Namespace cannot be read. */
   | { readonly status: "unavailable"; readonly reason: string };
 
-export type DecideRole = (caller: Caller) => Promise<RoleDecision>;
+export type DecideRole = (caller: Caller) => Soon<RoleDecision>;

@@ -4,6 +4,7 @@ import type { KubeObject } from "../../lib/kube/kube-object.ts";
 import { LiveReads } from "../../lib/kube/live-reads.ts";
 import type { Transport } from "../../lib/kube/transport.ts";
 import type { Logger } from "../../lib/log.ts";
+import type { Soon } from "../../lib/soon.ts";
 import type { Caller, HttpTokens } from "../caller/caller.ts";
 import { CachedReads } from "./cached-reads.ts";
 import { decideRole, type KnownServiceAccount } from "./decide-role.ts";
@@ -26,7 +27,7 @@ export interface RoleSourceDeps {
 export interface RoleSource {
   readonly decideRole: DecideRole;
   /** What a namespace says of session tokens; undefined also when it cannot be read. */
-  readonly httpTokensOf: (namespace: string) => Promise<HttpTokens | undefined>;
+  readonly httpTokensOf: (namespace: string) => Soon<HttpTokens | undefined>;
 }
 
 /**
@@ -43,7 +44,7 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
   const namespaces = cached(({ metadata }) =>
     namespaceRulesOf(metadata.annotations ?? {}, settings),
   );
-  const rulesOf = (namespace: string): Promise<NamespaceRules | undefined> =>
+  const rulesOf = (namespace: string): Soon<NamespaceRules | undefined> =>
     namespaces.get(["namespaces", namespace]);
 
   /** What was decided of a caller, by which readings. */
@@ -56,38 +57,62 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
     }
   >();
 
+  function decide(
+    caller: Caller,
+    account: KnownServiceAccount | undefined,
+    rules: NamespaceRules | undefined,
+  ): RoleDecision {
+    // A namespace with pods in it is there: who does not find it knows nothing of its rules.
+    if (rules === undefined) {
+      return { status: "unavailable", reason: `Namespace ${caller.namespace} was not found` };
+    }
+    const known = decisions.get(caller);
+    if (known !== undefined && known.account === account && known.rules === rules) {
+      return known.decision;
+    }
+    const inputs = { caller, serviceAccount: account, namespace: rules, settings };
+    const decision = decideRole(inputs);
+    decisions.set(caller, { account, rules, decision });
+    return decision;
+  }
+
+  async function decideLater(
+    caller: Caller,
+    account: Soon<KnownServiceAccount | undefined>,
+    rules: Soon<NamespaceRules | undefined>,
+  ): Promise<RoleDecision> {
+    try {
+      const read = await Promise.all([account, rules]);
+      return decide(caller, ...read);
+    } catch (err) {
+      return { status: "unavailable", reason: reasonOf(err) };
+    }
+  }
+
   return {
-    decideRole: async (caller) => {
+    decideRole: (caller) => {
       const { namespace, serviceAccount } = caller;
       if (serviceAccount === "") return { status: "none" };
-      try {
-        const [account, rules] = await Promise.all([
-          serviceAccounts.get(["namespaces", namespace, "serviceaccounts", serviceAccount]),
-          rulesOf(namespace),
-        ]);
-        // A namespace with pods in it is there: who does not find it knows nothing of its rules.
-        if (rules === undefined) {
-          return { status: "unavailable", reason: `Namespace ${namespace} was not found` };
-        }
-        const known = decisions.get(caller);
-        if (known !== undefined && known.account === account && known.rules === rules) {
-          return known.decision;
-        }
-        const inputs = { caller, serviceAccount: account, namespace: rules, settings };
-        const decision = decideRole(inputs);
-        decisions.set(caller, { account, rules, decision });
-        return decision;
-      } catch (err) {
-        return { status: "unavailable", reason: reasonOf(err) };
+      const account = serviceAccounts.get([
+        "namespaces",
+        namespace,
+        "serviceaccounts",
+        serviceAccount,
+      ]);
+      const rules = rulesOf(namespace);
+      if (account instanceof Promise || rules instanceof Promise) {
+        return decideLater(caller, account, rules);
       }
+      return decide(caller, account, rules);
     },
-    httpTokensOf: async (namespace) => {
-      try {
-        return (await rulesOf(namespace))?.httpTokens;
-      } catch {
-        // The decision about the role tells of it.
-        return undefined;
-      }
+    httpTokensOf: (namespace) => {
+      const rules = rulesOf(namespace);
+      if (!(rules instanceof Promise)) return rules?.httpTokens;
+      // The decision about the role tells of a failure.
+      return rules.then(
+        (read) => read?.httpTokens,
+        () => undefined,
+      );
     },
   };
 }
