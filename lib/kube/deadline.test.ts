@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { deadline, orAbort } from "./deadline.ts";
 
 describe("deadline", () => {
@@ -60,5 +61,17 @@ describe("orAbort", () => {
     stop.abort(new Error("enough"));
     await assert.rejects(waiting, /enough/);
     await assert.rejects(orAbort(Promise.resolve(1), stop.signal), /enough/);
+  });
+
+  it("leaves no failure behind that nobody waits for", async () => {
+    const { promise, reject } = Promise.withResolvers<void>();
+    await assert.rejects(orAbort(promise, AbortSignal.abort(new Error("enough"))), /enough/);
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown): void => void unhandled.push(reason);
+    process.on("unhandledRejection", note);
+    reject(new Error("failed"));
+    await nextTurn();
+    process.off("unhandledRejection", note);
+    assert.deepEqual(unhandled, []);
   });
 });

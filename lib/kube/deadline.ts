@@ -30,7 +30,11 @@ export function deadline(timeoutMs: number, signal?: AbortSignal): Deadline {
 
 /** The outcome of `work`, or the abort reason of `signal` when that comes first. */
 export async function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
+  if (signal.aborted) {
+    // It is under way, and nobody will look at how it ends: a failure must not end the program.
+    work.catch(() => {});
+    throw signal.reason;
+  }
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = (): void => reject(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
