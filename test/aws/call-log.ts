@@ -20,6 +20,8 @@ export interface Call {
   readonly principal: string | undefined;
   readonly role: string | undefined;
   readonly webIdentity: WebIdentityFacts | undefined;
+  /** Access key id of the credentials that the call gave, as CloudTrail has it. */
+  readonly issuedKeyId: string | undefined;
   readonly status: number;
   /** `OK`, or the error code on the wire; `ConnectionDropped` when there was no answer. */
   readonly code: string;

@@ -48,6 +48,7 @@ export async function answerQuery(
       principal: facts.principal,
       role: facts.role,
       webIdentity: facts.webIdentity,
+      issuedKeyId: facts.issuedKeyId,
       status,
       code,
       detail,

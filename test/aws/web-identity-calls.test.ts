@@ -275,6 +275,7 @@ describe("the wire", () => {
         kid: "RS256",
         isVerified: true,
       },
+      issuedKeyId: Credentials?.AccessKeyId,
       status: 200,
       code: "OK",
       detail: undefined,

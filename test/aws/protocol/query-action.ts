@@ -9,6 +9,7 @@ export interface CallFacts {
   principal?: string;
   role?: string;
   webIdentity?: WebIdentityFacts;
+  issuedKeyId?: string;
 }
 
 /** A Query API call as an action sees it. */

@@ -23,6 +23,7 @@ export function createS3(deps: ServiceDeps): (wire: WireRequest) => Promise<Repl
         service: "s3",
         role: undefined,
         webIdentity: undefined,
+        issuedKeyId: undefined,
         status,
         code,
         detail,

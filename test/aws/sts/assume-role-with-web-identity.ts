@@ -74,7 +74,10 @@ export function assumeRoleWithWebIdentity(deps: AssumeRoleDeps): QueryAction {
         throw notAuthorized("the role's trust policy does not allow it");
       }
       checkDuration(asked, role);
-      return answer({ deps, asked, role, provider, subject, session, nowMs, ...audience });
+      const granted = { deps, asked, role, provider, subject, session, nowMs, ...audience };
+      const { keyId, fields } = answer(granted);
+      facts.issuedKeyId = keyId;
+      return fields;
     },
   };
 }
@@ -142,7 +145,7 @@ function answer(granted: {
   readonly audience: string;
   readonly session: ReturnType<typeof sessionClaimsOf>;
   readonly nowMs: number;
-}): XmlFields {
+}): { readonly keyId: string; readonly fields: XmlFields } {
   const { asked, role, session } = granted;
   const packed = packedPolicySize([
     asked.policy ?? "",
@@ -160,7 +163,7 @@ function answer(granted: {
       sourceIdentity: session.sourceIdentity,
     },
   });
-  return {
+  const fields = {
     SubjectFromWebIdentityToken: granted.subject,
     Audience: granted.audience,
     AssumedRoleUser: issued.assumedRoleUser,
@@ -169,4 +172,5 @@ function answer(granted: {
     Provider: granted.provider.arn,
     SourceIdentity: session.sourceIdentity,
   };
+  return { keyId: issued.accessKeyId, fields };
 }

@@ -12,7 +12,11 @@ export function issueSession(
     readonly expiresAtMs: number;
     readonly session: Session;
   },
-): { readonly assumedRoleUser: XmlFields; readonly credentials: XmlFields } {
+): {
+  readonly accessKeyId: string;
+  readonly assumedRoleUser: XmlFields;
+  readonly credentials: XmlFields;
+} {
   const { role, sessionName, session } = wanted;
   const [, partition = "", , , accountId = ""] = role.arn.split(":");
   // The ARN of a session has the role's name without its path.
@@ -30,6 +34,7 @@ export function issueSession(
     session,
   });
   return {
+    accessKeyId: key.accessKeyId,
     assumedRoleUser: { Arn: arn, AssumedRoleId: userId },
     credentials: {
       AccessKeyId: key.accessKeyId,
