@@ -14,7 +14,7 @@ const LEVELS: Readonly<Record<string, readonly string[]>> = {
   unit: [
     "{cli,lib,metadata-shim,oidc-issuer,scripts,webhook}/**/*.test.ts",
     "test/*.test.ts",
-    "test/bench/*.test.ts",
+    "test/{bench,shim}/*.test.ts",
   ],
   aws: ["test/aws/**/*.test.ts"],
   kubernetes: ["test/kubernetes/**/*.test.ts", "test/helm/**/*.test.ts"],

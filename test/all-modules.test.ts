@@ -9,15 +9,18 @@ const root = new URL("../", import.meta.url);
 const ENTRIES = new Set([
   "cli/main.ts",
   "test/aws/main.ts",
+  "test/bench/bare-main.ts",
   "test/bench/calibration-main.ts",
   "test/bench/load-main.ts",
   "test/bench/main.ts",
   "test/bench/pods-main.ts",
+  "test/bench/shim-main.ts",
   "test/kubernetes/main.ts",
   "test/kubernetes/nodes/socket-agent-main.ts",
   "scripts/image.ts",
   "scripts/manifests.ts",
   "test/network/agent-main.ts",
+  "test/shim/asking-pod-main.ts",
   "scripts/test.ts",
 ]);
 

@@ -1,5 +1,6 @@
 import type { KubeConnection } from "../../lib/kube/connection.ts";
 import { forEachBounded } from "../fakes/for-each-bounded.ts";
+import { createObject } from "../shim/create-object.ts";
 import type { Subject } from "./review.ts";
 
 export const ROLE = "arn:aws:iam::111122223333:role/checkout";
@@ -7,7 +8,6 @@ export const ROLE = "arn:aws:iam::111122223333:role/checkout";
 const NAMESPACES = 50;
 const ANNOTATED_EACH = 10;
 const CONCURRENCY = 48;
-const TIMEOUT_MS = 30_000;
 
 /** The ServiceAccount of a number from 0 on; every tenth has a role. */
 export function accountOf(number: number): Subject {
@@ -34,19 +34,13 @@ export function annotatedAccount(count: number, index: number): number {
 /** Creates the ServiceAccounts 0 to `count` - 1 and their namespaces. */
 export async function createAccounts(kube: KubeConnection, count: number): Promise<void> {
   await forEachBounded(NAMESPACES, CONCURRENCY, (number) =>
-    create(kube, "/api/v1/namespaces", { metadata: { name: accountOf(number).namespace } }),
+    createObject(kube, "/api/v1/namespaces", { metadata: { name: accountOf(number).namespace } }),
   );
   await forEachBounded(count, CONCURRENCY, (number) => {
     const { namespace, serviceAccount: name } = accountOf(number);
     const annotations =
       number % ANNOTATED_EACH === 0 ? { "eks.amazonaws.com/role-arn": ROLE } : undefined;
     const path = `/api/v1/namespaces/${namespace}/serviceaccounts`;
-    return create(kube, path, { metadata: { name, annotations } });
+    return createObject(kube, path, { metadata: { name, annotations } });
   });
-}
-
-async function create(kube: KubeConnection, path: string, object: object): Promise<void> {
-  const request = { method: "POST", path, body: object, timeoutMs: TIMEOUT_MS };
-  const { status, body } = await kube.request(request);
-  if (status !== 201) throw new Error(`Cannot create in ${path}: ${JSON.stringify(body)}`);
 }

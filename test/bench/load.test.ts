@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { quantile, wholeAnswerOf } from "./load.ts";
+import { hasShape, quantile, wholeAnswerOf } from "./load.ts";
 
 describe("wholeAnswerOf", () => {
   const answer = "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 5\r\n\r\nhello";
@@ -21,6 +21,31 @@ describe("wholeAnswerOf", () => {
       assert.throws(() => wholeAnswerOf(Buffer.from(text)), problem);
     });
   }
+});
+
+describe("hasShape", () => {
+  const answer = "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 5\r\n\r\nhello";
+  const shape = { length: answer.length, bodyStart: answer.length - 5 };
+
+  for (const [name, text, isWhole] of [
+    ["the same answer", answer, true],
+    ["another body of that length", answer.replace("hello", "other"), true],
+    ["a part of one", answer.slice(0, -1), false],
+    ["another status", answer.replace("200 OK", "503 No"), false],
+    [
+      "a head that is longer and a body that is shorter",
+      answer.replace("x", "xx").slice(0, -1),
+      false,
+    ],
+  ] as const) {
+    it(`${isWhole ? "takes" : "does not take"} ${name} for whole`, () => {
+      assert.equal(hasShape(Buffer.from(text), shape), isWhole);
+    });
+  }
+
+  it("takes nothing for whole before there was an answer", () => {
+    assert.equal(hasShape(Buffer.alloc(0), { length: 0, bodyStart: 0 }), false);
+  });
 });
 
 describe("quantile", () => {

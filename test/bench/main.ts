@@ -1,31 +1,16 @@
-// Measures the webhook: npm run bench [-- --accounts 500 --seconds 1]
-// Prints a table, and as its last line all figures as JSON. Exit status 1: it could not be measured.
+// Measures the webhook and the shim: npm run bench [-- [webhook] [shim] --accounts 500 --seconds 1]
+// Prints for each a table, and all its figures as a line of JSON. Exit status 1: it could not be measured.
 import { inspect } from "node:util";
-import { Command } from "commander";
-import { defineConfig, integer, value } from "../../lib/config.ts";
+import { Argument, Command } from "commander";
 import { AppError } from "../../lib/errors.ts";
+import { missingTools } from "../network/missing-tools.ts";
+import { runInsideNamespace } from "../shim/inside-namespace.ts";
 import { findCores } from "./cores.ts";
+import { BENCH_ADDRESSES } from "./node-pods.ts";
 import { goalsOf } from "./result.ts";
+import { PARTS, settings, type Part } from "./settings.ts";
 import { tableOf } from "./table.ts";
 import { benchWebhook } from "./webhook-bench.ts";
-
-const settings = defineConfig({
-  accounts: value(
-    "accounts",
-    integer({ min: 20, max: 200_000, fallback: 50_000 }),
-    "ServiceAccounts in the API server; every tenth has a role",
-  ),
-  seconds: value(
-    "seconds",
-    integer({ min: 1, max: 60, fallback: 3 }),
-    "Length of each load; there are 12 of them a round",
-  ),
-  rounds: value(
-    "rounds",
-    integer({ min: 1, max: 9, fallback: 3 }),
-    "Starts and rounds, of which the medians are told",
-  ),
-});
 
 class Stopped extends Error {}
 
@@ -39,13 +24,24 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
+const RUN: Readonly<Record<Part, (config: Config) => Promise<void>>> = {
+  webhook: runWebhook,
+  shim: runShim,
+};
+type Config = ReturnType<typeof settings.read>;
+
 async function main(): Promise<void> {
   const command = settings
     .addTo(new Command("bench"))
-    .description("Measures the webhook against a real API server and a calibration")
-    .allowExcessArguments(false)
+    .description("Measures the webhook and the shim against a real API server and bare servers")
+    .addArgument(new Argument("[parts...]", "what to measure; all when absent").choices(PARTS))
     .parse();
-  const { accounts, seconds, rounds } = settings.read(command, process.env);
+  const config = settings.read(command, process.env);
+  const parts = PARTS.filter((part) => command.args.length === 0 || command.args.includes(part));
+  for (const part of parts) await RUN[part](config);
+}
+
+async function runWebhook({ accounts, seconds, rounds }: Config): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const options = {
     accounts,
@@ -59,6 +55,22 @@ async function main(): Promise<void> {
   const goals = goalsOf(measured);
   process.stdout.write(`${tableOf(measured, goals)}\n`);
   process.stdout.write(`${JSON.stringify({ bench: "webhook", ...measured, goals })}\n`);
+}
+
+/** In a network namespace, where pods have addresses. */
+async function runShim({ pods, seconds, rounds, shimProfile }: Config): Promise<void> {
+  const missing = missingTools(process.env, ["unshare", "setpriv", "ip"]);
+  if (missing !== undefined) throw new AppError("INPUT_INVALID", 400, `shim: ${missing}`);
+  const file = new URL("shim-main.ts", import.meta.url).pathname;
+  const args = [`--pods=${pods}`, `--seconds=${seconds}`, `--rounds=${rounds}`];
+  args.push(`--shim-profile=${shimProfile}`);
+  const place = { args, addresses: BENCH_ADDRESSES, signal: stop.signal };
+  const code = await Promise.race([runInsideNamespace(file, {}, tell, place), stopped.promise]);
+  process.exitCode = code ?? 1;
+}
+
+function tell(line: string): void {
+  process.stdout.write(`${line}\n`);
 }
 
 /** What a user did deserves a sentence, anything else its stack. */

@@ -101,7 +101,7 @@ export function goalsOf(measured: Measured): readonly Goal[] {
   ];
 }
 
-function atMost(goal: string, value: number, most: number): Goal {
+export function atMost(goal: string, value: number, most: number): Goal {
   return { goal, value, met: value <= most };
 }
 

@@ -9,7 +9,7 @@ export interface Subject {
  * volumes and managedFields, as the API server sends it for a pod of a Deployment.
  */
 export function admissionReview({ namespace, serviceAccount }: Subject): object {
-  const pod = podOf({ namespace, serviceAccount });
+  const pod = usualPod({ namespace, serviceAccount });
   return {
     kind: "AdmissionReview",
     apiVersion: "admission.k8s.io/v1",
@@ -40,7 +40,12 @@ export function admissionReview({ namespace, serviceAccount }: Subject): object 
 
 const APP_VOLUMES = ["config", "secrets", "cache", "scratch", "certificates"];
 
-function podOf({ namespace, serviceAccount }: Subject): object {
+/** The pod of that review, as it is sent to be created. */
+export function usualPod({ namespace, serviceAccount }: Subject): {
+  readonly metadata: object;
+  readonly spec: object;
+  readonly [field: string]: unknown;
+} {
   const names = ["app", "metrics", "proxy"];
   const initNames = ["migrate", "fetch-assets"];
   return {

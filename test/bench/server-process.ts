@@ -7,6 +7,8 @@ import { onCore } from "./cores.ts";
 export interface ServerProcess extends AsyncDisposable {
   /** Resolves, never rejects, with how it ended. */
   readonly ended: Promise<string>;
+  /** Time that it has been on a core so far, in seconds. */
+  cpuSeconds(): Promise<number>;
   /** Memory that is resident now, in MB (10^6 bytes). */
   residentMb(): Promise<number>;
   /** The last lines of what it wrote to stderr. */
@@ -14,6 +16,8 @@ export interface ServerProcess extends AsyncDisposable {
 }
 
 const STOP_MS = 15_000;
+/** USER_HZ, which is the same on all machines that Node runs on. */
+const TICKS_PER_SECOND = 100;
 
 /**
  * Starts one on a core of its own. Its log, one line a review as by default, goes to /dev/null; its
@@ -43,6 +47,15 @@ export async function startServerProcess(
   return {
     ended: child.ended,
     tail: () => child.tail(),
+    async cpuSeconds() {
+      const stat = await readFile(`/proc/${child.pid}/stat`, "utf8");
+      // utime and stime of proc_pid_stat(5), counted from the field after the name.
+      const [user, system] = stat
+        .slice(stat.lastIndexOf(")") + 2)
+        .split(" ")
+        .slice(11, 13);
+      return (Number(user) + Number(system)) / TICKS_PER_SECOND;
+    },
     async residentMb() {
       const status = await readFile(`/proc/${child.pid}/status`, "utf8");
       const kib = /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1];
@@ -51,4 +64,10 @@ export async function startServerProcess(
     },
     [Symbol.asyncDispose]: () => child.stop(STOP_MS),
   };
+}
+
+/** Rejects when a server has ended, with the end of what it wrote. */
+export async function failureOf(server: ServerProcess): Promise<never> {
+  const how = await server.ended;
+  throw new Error(`A server ended with ${how}: ${await server.tail()}`);
 }

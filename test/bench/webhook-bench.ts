@@ -1,8 +1,6 @@
-import { execFile } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { prepareStage, type Stage } from "../../cli/demo/stage.ts";
 import { connect } from "../../lib/kube/connection.ts";
 import { imageEnvironmentOf } from "../../scripts/image/image-environment.ts";
@@ -17,8 +15,17 @@ import {
 } from "./accounts.ts";
 import { isMutated, patchedReview, patchOf } from "./answer.ts";
 import { buildBundle } from "./bundle.ts";
-import { onCore, type Cores } from "./cores.ts";
-import { LoadResult, type LoadJob } from "./load.ts";
+import {
+  append,
+  byConnections,
+  compared,
+  CONNECTIONS,
+  middleOf,
+  middleOfCompared,
+} from "./cells.ts";
+import type { Cores } from "./cores.ts";
+import type { LoadJob, LoadResult } from "./load.ts";
+import { runLoadProcess } from "./load-process.ts";
 import {
   median,
   REVIEWS,
@@ -29,7 +36,7 @@ import {
   type ReviewName,
 } from "./result.ts";
 import { admissionReview } from "./review.ts";
-import { startServerProcess, type ServerProcess } from "./server-process.ts";
+import { failureOf, startServerProcess, type ServerProcess } from "./server-process.ts";
 import { observeStartUp, type StartUp } from "./start-up.ts";
 import { untilAnswers } from "./until-answers.ts";
 
@@ -42,9 +49,9 @@ export interface WebhookBenchOptions {
   readonly progress: (message: string) => void;
 }
 
-const CONNECTIONS = [1, 8, 32] as const;
 const MAX_REQUESTS = 200_000;
 const HOST = "127.0.0.1";
+const CALLER = { headers: { "Content-Type": "application/json" } };
 const fileOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
 interface Ground {
@@ -152,11 +159,6 @@ async function startCalibration(
   return { server, port };
 }
 
-async function failureOf(server: ServerProcess): Promise<never> {
-  const how = await server.ended;
-  throw new Error(`A server ended with ${how}: ${await server.tail()}`);
-}
-
 interface Reviews {
   readonly files: Readonly<Record<ReviewName, string>>;
   readonly reviewBytes: number;
@@ -177,7 +179,8 @@ async function reviewsOf({ options, stage }: Ground, webhook: Running): Promise<
   await writeFile(files.none, JSON.stringify(none));
 
   const job = { port: webhook.port, bodyFile: files.patch, connections: 1, maxRequests: 1 };
-  const { answer } = await load({ options, stage }, { ...job, seconds: 1 });
+  const { answers } = await load({ options, stage }, { ...job, seconds: 1 });
+  const [answer = ""] = answers;
   const patch = patchOf(answer);
   if (patch === undefined || !isMutated(answer)) throw new Error("The review got no patch");
   await writeFile(files.again, patchedReview(body, patch));
@@ -187,16 +190,12 @@ async function reviewsOf({ options, stage }: Ground, webhook: Running): Promise<
 /** One load on the core for it, in a process of its own. */
 async function load(
   { options, stage }: Pick<Ground, "options" | "stage">,
-  job: Omit<LoadJob, "caFile">,
+  job: Pick<LoadJob, "port" | "bodyFile" | "connections" | "seconds" | "maxRequests">,
 ): Promise<LoadResult> {
   const caFile = join(stage.folder, "ca.pem");
   await writeFile(caFile, stage.caPem);
-  const json = JSON.stringify({ ...job, caFile } satisfies LoadJob);
-  const node = [process.execPath, fileOf("load-main.ts"), json];
-  const [program = "", ...args] = onCore(options.cores?.load, node);
-  const timeout = (job.seconds + 60) * 1000;
-  const { stdout } = await promisify(execFile)(program, args, { timeout, signal: options.signal });
-  return LoadResult.parse(JSON.parse(stdout));
+  const request = { host: HOST, method: "POST", path: "/mutate", callers: [CALLER] };
+  return runLoadProcess({ ...job, ...request, caFile }, options);
 }
 
 interface Contest {
@@ -218,9 +217,9 @@ async function measureRounds(
     const bodyFile = reviews.files[review];
     const bounds = { seconds: secondsPerLoad, maxRequests: MAX_REQUESTS };
     const result = await load(ground, { port, bodyFile, connections, ...bounds });
-    const isExpected =
-      port === calibration.port || isMutated(result.answer) === (review === "patch");
-    if (!isExpected) throw new Error(`A wrong answer to ${review}: ${result.answer}`);
+    const [answer = ""] = result.answers;
+    const isExpected = port === calibration.port || isMutated(answer) === (review === "patch");
+    if (!isExpected) throw new Error(`A wrong answer to ${review}: ${answer}`);
     return result;
   };
 
@@ -228,7 +227,7 @@ async function measureRounds(
   await measure(calibration, "patch", 8);
   for (const review of REVIEWS) await measure(webhook, review, 8);
   const cells = new Map<string, Cell[]>();
-  const compared = new Map<string, ComparedCell[]>();
+  const comparisons = new Map<string, ComparedCell[]>();
   for (let round = 1; round <= rounds; round += 1) {
     progress(`Round ${round}`);
     for (const connections of CONNECTIONS) {
@@ -236,43 +235,16 @@ async function measureRounds(
       append(cells, String(connections), standard);
       for (const review of REVIEWS) {
         const result = await measure(webhook, review, connections);
-        append(compared, `${review} ${connections}`, {
-          ...result,
-          throughputRatio: result.perSecond / standard.perSecond,
-          p99Ratio: result.p99Ms / standard.p99Ms,
-        });
+        append(comparisons, `${review} ${connections}`, compared(result, standard));
       }
     }
   }
   const comparedOf = (review: ReviewName): ByConnections<ComparedCell> =>
-    byConnections((connections) => {
-      const all = compared.get(`${review} ${connections}`) ?? [];
-      return {
-        ...middleOf(all),
-        throughputRatio: median(all.map(({ throughputRatio }) => throughputRatio)),
-        p99Ratio: median(all.map(({ p99Ratio }) => p99Ratio)),
-      };
-    });
+    byConnections((connections) =>
+      middleOfCompared(comparisons.get(`${review} ${connections}`) ?? []),
+    );
   return {
     calibration: byConnections((connections) => middleOf(cells.get(String(connections)) ?? [])),
     webhook: { patch: comparedOf("patch"), none: comparedOf("none"), again: comparedOf("again") },
-  };
-}
-
-function append<T>(lists: Map<string, T[]>, key: string, value: T): void {
-  lists.set(key, [...(lists.get(key) ?? []), value]);
-}
-
-function byConnections<T>(of: (connections: number) => T): ByConnections<T> {
-  return Object.fromEntries(
-    CONNECTIONS.map((connections) => [String(connections), of(connections)]),
-  );
-}
-
-function middleOf(cells: readonly Cell[]): Cell {
-  return {
-    perSecond: median(cells.map(({ perSecond }) => perSecond)),
-    p50Ms: median(cells.map(({ p50Ms }) => p50Ms)),
-    p99Ms: median(cells.map(({ p99Ms }) => p99Ms)),
   };
 }

@@ -5,8 +5,9 @@ import { promisify } from "node:util";
 import { describe, it } from "node:test";
 import { z } from "zod";
 import { missingComponents } from "../kubernetes/components.ts";
+import { missingTools } from "../network/missing-tools.ts";
 
-// That it measures and tells everything; how fast the webhook is depends on the machine.
+// That it measures and tells everything; how fast the programs are depends on the machine.
 
 const main = fileURLToPath(new URL("../bench/main.ts", import.meta.url));
 const skip = (await missingComponents(process.env)) ?? false;
@@ -16,7 +17,12 @@ const cell = z.strictObject({ perSecond: figure, p50Ms: figure, p99Ms: figure })
 const compared = cell.extend({ throughputRatio: figure, p99Ratio: figure });
 const each = (of: z.ZodType): z.ZodType => z.strictObject({ "1": of, "8": of, "32": of });
 
-const Result = z.strictObject({
+const goalsOf = (count: number): z.ZodType =>
+  z
+    .array(z.strictObject({ goal: z.string().min(1), value: z.number().min(0), met: z.boolean() }))
+    .length(count);
+
+const WebhookResult = z.strictObject({
   bench: z.literal("webhook"),
   accounts: z.literal(500),
   annotated: z.literal(50),
@@ -35,26 +41,62 @@ const Result = z.strictObject({
   residentMb: z.strictObject({ ready: figure, afterLoad: figure }),
   calibration: each(cell),
   webhook: z.strictObject({ patch: each(compared), none: each(compared), again: each(compared) }),
-  goals: z
-    .array(z.strictObject({ goal: z.string().min(1), value: z.number().min(0), met: z.boolean() }))
-    .length(10),
+  goals: goalsOf(10),
 });
 
+const costed = cell.extend({ cpuUs: figure });
+const ofShim = compared.extend({ cpuUs: figure, cpuRatio: figure });
+const REQUESTS = ["list", "credentials", "container", "token"] as const;
+const byRequest = (of: z.ZodType): z.ZodType =>
+  z.strictObject({ list: of, credentials: of, container: of, token: of });
+const disturbed = cell.extend({ eventsPerSecond: figure });
+
+const ShimResult = z.strictObject({
+  bench: z.literal("shim"),
+  pods: z.literal(60),
+  podsOfNode: z.literal(60),
+  rounds: z.literal(1),
+  secondsPerLoad: z.literal(0.4),
+  node: z.literal(process.version),
+  separateCores: z.boolean(),
+  bodyBytes: byRequest(z.int().positive()),
+  residentMb: z.strictObject({ ready: figure, withCredentials: figure, afterLoad: figure }),
+  bare: byRequest(each(costed)),
+  shim: byRequest(each(ofShim)),
+  whileEvents: z.strictObject({ credentials: disturbed, container: disturbed }),
+  goals: goalsOf(9),
+});
+
+/** Its lines, the last of which is JSON. */
+async function bench(...args: readonly string[]): Promise<readonly string[]> {
+  const { stdout } = await promisify(execFile)(process.execPath, [main, ...args]);
+  return stdout.trimEnd().split("\n");
+}
+
+function connectionsOf(lines: readonly string[], name: string): readonly string[] {
+  const rows = lines.filter((line) => line.startsWith(`${name} `));
+  return rows.flatMap((row) => / {2,}(\d+) /.exec(row)?.[1] ?? []);
+}
+
 describe("npm run bench", { skip }, () => {
-  it("tells every figure and every goal, as a table and as JSON", async () => {
-    const args = [main, "--accounts", "500", "--seconds", "1", "--rounds", "1"];
-    const { stdout } = await promisify(execFile)(process.execPath, args);
-    const lines = stdout.trimEnd().split("\n");
-    const result = Result.safeParse(JSON.parse(lines.at(-1) ?? ""));
-    assert.equal(result.error, undefined, stdout);
+  it("tells every figure and every goal of the webhook, as a table and as JSON", async () => {
+    const lines = await bench("webhook", "--accounts=500", "--seconds=1", "--rounds=1");
+    const result = WebhookResult.safeParse(JSON.parse(lines.at(-1) ?? ""));
+    assert.equal(result.error, undefined, lines.join("\n"));
     for (const name of ["calibration", "patch", "none", "again"]) {
-      const rows = lines.filter((line) => line.startsWith(`${name} `));
-      assert.deepEqual(
-        rows.map((row) => row.split(/ +/)[1]),
-        ["1", "8", "32"],
-        name,
-      );
+      assert.deepEqual(connectionsOf(lines, name), ["1", "8", "32"], name);
     }
     assert.equal(lines.filter((line) => /^(met|missed) /.test(line)).length, 10);
+  });
+
+  const skipShim = missingTools(process.env, ["unshare", "setpriv", "ip"]) ?? false;
+  it("tells the same of the shim", { skip: skipShim }, async () => {
+    const lines = await bench("shim", "--pods=60", "--seconds=0.4", "--rounds=1");
+    const result = ShimResult.safeParse(JSON.parse(lines.at(-1) ?? ""));
+    assert.equal(result.error, undefined, `${result.error?.message}${lines.join("\n")}`);
+    for (const name of REQUESTS) {
+      assert.deepEqual(connectionsOf(lines, name), ["1", "8", "32"], name);
+    }
+    assert.equal(lines.filter((line) => /^(met|missed) /.test(line)).length, 9);
   });
 });

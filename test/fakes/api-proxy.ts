@@ -1,6 +1,7 @@
 import { request as httpsRequest } from "node:https";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { listen } from "../../lib/http.ts";
 import type { KeyPair } from "../../lib/server-certificate.ts";
 
@@ -27,7 +28,13 @@ export interface ApiProxy extends AsyncDisposable {
   faultOf: (request: ProxiedRequest) => ProxyFault | undefined;
   /** Ends all open watches in the middle of a line. */
   cutWatches(): void;
+  /** How much later than the API server says it open watches hear of anything, in milliseconds. */
+  watchDelayMs: number;
+  /** Adds a line to what the API server says in open watches. @returns in how many. */
+  addToWatches(line: string): number;
 }
+
+const LINE_END = "\n".charCodeAt(0);
 
 /** Starts it on a free port of the loopback interface; nothing goes wrong until it is told. */
 export async function startApiProxy({
@@ -43,7 +50,30 @@ export async function startApiProxy({
   readonly keyPair: KeyPair;
 }): Promise<ApiProxy> {
   const watches = new Set<ServerResponse>();
-  const self = { faultOf: (_request: ProxiedRequest): ProxyFault | undefined => undefined };
+  /** Those of which the last line has come as a whole. */
+  const between = new Set<ServerResponse>();
+  const self = {
+    faultOf: (_request: ProxiedRequest): ProxyFault | undefined => undefined,
+    watchDelayMs: 0,
+  };
+
+  /** Later by the delay that was in force when it came, and in the same order. */
+  function passWatch(answer: IncomingMessage, res: ServerResponse): void {
+    let last = Promise.resolve();
+    between.add(res);
+    const pass = async (before: Promise<void>, chunk: Buffer, dueMs: number): Promise<void> => {
+      await before;
+      if (dueMs > performance.now()) await sleep(dueMs - performance.now());
+      res.write(chunk);
+      if (chunk.at(-1) === LINE_END) between.add(res);
+      else between.delete(res);
+    };
+    answer.on("data", (chunk: Buffer) => {
+      last = pass(last, chunk, performance.now() + self.watchDelayMs);
+    });
+    answer.on("error", () => res.destroy());
+    answer.on("end", () => void last.then(() => res.end()));
+  }
 
   function handle(req: IncomingMessage, res: ServerResponse): void {
     const { method = "GET" } = req;
@@ -63,11 +93,13 @@ export async function startApiProxy({
       res.writeHead(answer.statusCode ?? 502, answer.headers);
       // The head of a watch without news has to come through as well.
       res.flushHeaders();
-      pipeline(answer, res).catch(() => res.destroy());
+      if (isWatch) passWatch(answer, res);
+      else pipeline(answer, res).catch(() => res.destroy());
     });
     upstream.on("error", () => res.destroy());
     res.on("close", () => {
       watches.delete(res);
+      between.delete(res);
       upstream.destroy();
     });
     req.pipe(upstream);
@@ -82,10 +114,20 @@ export async function startApiProxy({
     set faultOf(faultOf) {
       self.faultOf = faultOf;
     },
+    get watchDelayMs() {
+      return self.watchDelayMs;
+    },
+    set watchDelayMs(ms) {
+      self.watchDelayMs = ms;
+    },
     cutWatches() {
       for (const res of watches) {
         res.write('{"type":"MODIFIED","object":{"metadata":{"na', () => res.destroy());
       }
+    },
+    addToWatches(line) {
+      for (const res of between) res.write(`${line}\n`);
+      return between.size;
     },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };

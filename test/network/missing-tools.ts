@@ -16,10 +16,11 @@ const PROGRAMS: readonly string[] = [
 /** What this machine lacks for tests in network namespaces, in one line; undefined when nothing. */
 export function missingTools(
   env: Readonly<Record<string, string | undefined>>,
+  programs: readonly string[] = PROGRAMS,
 ): string | undefined {
   if (process.getuid?.() !== 0) return "Network namespaces need root on Linux";
   const folders = (env["PATH"] ?? "").split(delimiter);
-  const missing = PROGRAMS.filter(
+  const missing = programs.filter(
     (program) => !folders.some((folder) => isExecutable(join(folder, program))),
   );
   return missing.length === 0 ? undefined : `Programs are not installed: ${missing.join(", ")}`;

@@ -1,0 +1,80 @@
+import { atMost, type ByConnections, type Cell, type ComparedCell, type Goal } from "./result.ts";
+
+/**
+ * What pods ask the shim for: `list` of roles, cached `credentials` of the metadata service, those of
+ * the `container` endpoint, and a session `token`.
+ */
+export const REQUESTS = ["list", "credentials", "container", "token"] as const;
+export type RequestName = (typeof REQUESTS)[number];
+/** Those whose answers the shim keeps. */
+export const CACHED = ["credentials", "container"] as const;
+export type CachedName = (typeof CACHED)[number];
+
+/** A load with what it costs the server, which is the same however busy the machine is. */
+export interface CostedCell extends Cell {
+  /** Time on a core for each request, in microseconds. */
+  readonly cpuUs: number;
+}
+
+/** A load on the shim, next to the same load on the bare server in the same round. */
+export interface ShimCell extends ComparedCell, CostedCell {
+  /** Time on a core of the bare server over that of the shim. */
+  readonly cpuRatio: number;
+}
+
+/** All that was measured of the shim; medians of the rounds. */
+export interface ShimMeasured {
+  /** In the cluster, and of them on the node. */
+  readonly pods: number;
+  readonly podsOfNode: number;
+  readonly rounds: number;
+  readonly secondsPerLoad: number;
+  readonly node: string;
+  /** Whether server and load were kept on cores of their own. */
+  readonly separateCores: boolean;
+  readonly bodyBytes: Readonly<Record<RequestName, number>>;
+  /** MB of 10^6 bytes: all pods known, credentials of all of them kept, and after all loads. */
+  readonly residentMb: {
+    readonly ready: number;
+    readonly withCredentials: number;
+    readonly afterLoad: number;
+  };
+  readonly bare: Readonly<Record<RequestName, ByConnections<CostedCell>>>;
+  readonly shim: Readonly<Record<RequestName, ByConnections<ShimCell>>>;
+  /** At 8 connections while events of the node's pods come in. */
+  readonly whileEvents: Readonly<Record<CachedName, Cell & { readonly eventsPerSecond: number }>>;
+}
+
+const LEAST_THROUGHPUT_RATIO = 0.7;
+const MOST_P99_MS = 10;
+const MOST_RESIDENT_MB = 90;
+
+/** What was wanted, and whether it was reached: by the worst number of connections. */
+export function shimGoalsOf({ shim, whileEvents, residentMb }: ShimMeasured): readonly Goal[] {
+  const ratios = REQUESTS.map((name) => {
+    const value = Math.min(...Object.values(shim[name]).map((cell) => cell.throughputRatio));
+    return {
+      goal: `${name}: throughput at least ${LEAST_THROUGHPUT_RATIO} of a bare server`,
+      value,
+      met: value >= LEAST_THROUGHPUT_RATIO,
+    };
+  });
+  const latencies = CACHED.flatMap((name) => {
+    const quiet = Math.max(...Object.values(shim[name]).map(({ p99Ms }) => p99Ms));
+    const { p99Ms } = whileEvents[name];
+    return [
+      { goal: `${name}: p99 below ${MOST_P99_MS} ms`, value: quiet, met: quiet < MOST_P99_MS },
+      {
+        goal: `${name}: p99 below ${MOST_P99_MS} ms while events come in`,
+        value: p99Ms,
+        met: p99Ms < MOST_P99_MS,
+      },
+    ];
+  });
+  const resident = Math.max(...Object.values(residentMb));
+  return [
+    ...ratios,
+    ...latencies,
+    atMost(`at most ${MOST_RESIDENT_MB} MB resident`, resident, MOST_RESIDENT_MB),
+  ];
+}
