@@ -16,7 +16,7 @@ const Document = z.looseObject({ AccessKeyId: z.string() });
 
 const HOST = "169.254.169.254";
 const TIMEOUT_MS = 3000;
-const PAUSE_MS = 5;
+const PAUSE_MS = 20;
 const LIST = "/latest/meta-data/iam/security-credentials/";
 const TTL = { "x-aws-ec2-metadata-token-ttl-seconds": "21600" };
 
@@ -83,6 +83,8 @@ function tell(news: unknown): void {
 }
 
 let life: Life | undefined;
+// Nobody listens any more.
+process.stdout.on("error", () => process.exit());
 tell({ namespace: readlinkSync("/proc/self/ns/net") });
 const lines = createInterface(process.stdin);
 lines.on("line", (line) => {

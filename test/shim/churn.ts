@@ -17,6 +17,8 @@ export interface ChurnOptions {
   readonly procFolder: string;
   readonly role: { readonly name: string; readonly arn: string };
   readonly seconds: number;
+  /** Whether a pod has got credentials. */
+  readonly isServed: (pod: string) => boolean;
   /**
    * Whether an address is free only once the API server knows that its pod is gone, as kubelet
    * does it; else the next pod has it before.
@@ -32,8 +34,11 @@ export interface ChurnedPod {
 
 export const CHURN_NAMESPACE = "churn";
 const PODS = `/api/v1/namespaces/${CHURN_NAMESPACE}/pods`;
-const LEAST_LIFE_MS = 300;
+/** How long a pod lives once it has credentials. */
+const LEAST_LIFE_MS = 100;
 const MOST_LIFE_MS = 1500;
+/** How long one lives that gets none. */
+const UNSERVED_LIFE_MS = 5000;
 
 let pods = 0;
 
@@ -58,7 +63,7 @@ export async function churn(options: ChurnOptions): Promise<readonly ChurnedPod[
       lived.push({ name: pod.name, address });
       const status = runningStatus(address, options.nodeAddress);
       await patchStatus(options.kube, `${PODS}/${pod.name}`, status);
-      [next] = await Promise.all([createPod(options), sleep(randomLifeMs())]);
+      [next] = await Promise.all([createPod(options), lifeOf(pod.name, options)]);
       const remove = (): Promise<void> => deleteObject(options.kube, `${PODS}/${pod.name}`);
       if (options.tellsFirst) await remove();
       await slot.stop(address);
@@ -126,6 +131,9 @@ function runningStatus(address: string, hostIP: string): object {
   return { phase: "Running", podIP: address, podIPs: [{ ip: address }], hostIP };
 }
 
-function randomLifeMs(): number {
-  return LEAST_LIFE_MS + Math.random() * (MOST_LIFE_MS - LEAST_LIFE_MS);
+/** Resolves when a pod has lived long enough. */
+async function lifeOf(pod: string, { isServed }: ChurnOptions): Promise<void> {
+  const startMs = performance.now();
+  while (!isServed(pod) && performance.now() - startMs < UNSERVED_LIFE_MS) await sleep(20);
+  await sleep(LEAST_LIFE_MS + Math.random() * (MOST_LIFE_MS - LEAST_LIFE_MS));
 }
