@@ -24,7 +24,9 @@ export type CredentialDocument = z.infer<typeof Credentials>;
 /** The credentials of an answer that is good. */
 export function credentialsIn(reply: Reply): CredentialDocument {
   assert.equal(reply.status, 200, reply.body);
-  return Credentials.parse(JSON.parse(reply.body));
+  const fields = z.record(z.string(), z.string()).parse(JSON.parse(reply.body));
+  // In the order in which they came.
+  return { ...fields, ...Credentials.parse(fields) };
 }
 
 const Facts = z.record(z.string(), z.string().nullable());

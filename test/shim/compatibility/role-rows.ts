@@ -37,8 +37,7 @@ row(
     assert.match(document.Expiration, ISO_TIME);
     assert.match(document["LastUpdated"] ?? "", ISO_TIME);
     assert.equal(await stage.get(pod, "app-role"), OWN);
-    const keys = [...reply.body.matchAll(/"(\w+)" :/g)].map(([, key]) => key);
-    return `${reply.status} ${keys.join(" ")}`;
+    return `${reply.status} ${Object.keys(document).join(" ")}`;
   },
 );
 row("C04", "the same with a slash at the end", OWN, async (stage) =>
