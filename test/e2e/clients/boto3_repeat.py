@@ -30,4 +30,4 @@ kept = new_client()
 while True:
     say("kept", kept.get_caller_identity)
     say("new", lambda: new_client().get_caller_identity())
-    time.sleep(1)
+    time.sleep(2)

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-const PAUSE_MS = 1000;
+const PAUSE_MS = 2000;
 
 /** Says whose credentials it has. */
 export type Client = () => Promise<string | undefined>;
