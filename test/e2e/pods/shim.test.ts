@@ -452,9 +452,25 @@ describe("the shim on a node", { skip }, () => {
     }
   });
 
+  it("loses its rules on a single node by the command of the page", async () => {
+    const { cluster } = product;
+    const agent = ["daemonset", "--ignore-not-found", "kiam-agent", `-n${SHIM_NAMESPACE}`];
+    await cluster.kubectl("delete", ...agent);
+    await untilNothingOf(/pods \S+\/kiam-agent/);
+    const blocks = await pageBlocks("install.md", "bash");
+    const command = blocks.find((block) => block.startsWith("kubectl debug node/NODE")) ?? "";
+    const [, ...args] = command.trim().replace("NODE", "node-0").split(" ");
+    await cluster.kubectl(...args);
+    const [first, second] = cluster.nodes;
+    await eventually("a node without rules", async () => {
+      const rules = await first.run("iptables-save");
+      return rules.includes("IRSA") ? undefined : true;
+    });
+    assert.match((await second?.run("iptables-save")) ?? "", /IRSA/);
+  });
+
   it("takes the rules away when it is told to, and pods reach the node's role again", async () => {
     const { cluster } = product;
-    await cluster.kubectl("delete", "daemonset", "kiam-agent", `-n${SHIM_NAMESPACE}`);
     await upgrade({ enabled: true, removeRules: true });
     await untilShimRolledOut(cluster);
     const sinceMs = Date.now();
