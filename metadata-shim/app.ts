@@ -115,14 +115,16 @@ function respond(req: IncomingMessage, res: ServerResponse, deps: AppDeps): void
     deps.log.error({ err }, "Cannot answer");
     end(INTERNAL_ERROR);
   };
+  let answer: Soon<Answer>;
   try {
-    const answer = answerOf(req, resource, deps);
-    // What is known at once goes out at once.
-    if (answer instanceof Promise) answer.then(end, fail);
-    else end(answer);
+    answer = answerOf(req, resource, deps);
   } catch (err) {
     fail(err);
+    return;
   }
+  // What is known at once goes out at once.
+  if (answer instanceof Promise) answer.then(end, fail);
+  else end(answer);
 }
 
 function record(
