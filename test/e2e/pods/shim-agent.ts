@@ -29,7 +29,7 @@ export async function shimPods({ admin }: Cluster): Promise<readonly V1Pod[]> {
  */
 export async function killShims(cluster: Cluster, times: number): Promise<readonly number[]> {
   await Promise.all(
-    cluster.nodes.map((node) => node.run("/bin/sh", "-c", KILL, "kill", `${times}`)),
+    cluster.nodes.map((node) => node.run(...BOUNDED, "/bin/sh", "-c", KILL, "kill", `${times}`)),
   );
   return eventually("a shim that is ready on each node", async () => {
     const statuses = (await shimPods(cluster)).map(statusOf);
@@ -40,12 +40,15 @@ export async function killShims(cluster: Cluster, times: number): Promise<readon
   });
 }
 
+/** A shim that never comes back, or is not found, must not keep the test from its end. */
+const BOUNDED = ["timeout", "300"] as const;
+
 // Found by its command line, and ended by its id. It serves pods when its admin port (8182) is there.
 const KILL = `
   while [ "$1" -gt 0 ]; do
     for process in /proc/[0-9]*; do
       tr '\\0' ' ' <"$process/cmdline" 2>/dev/null |
-        grep -q '^/nodejs/bin/node /app/irsa.mjs shim --app-port' || continue
+        grep -q '^/nodejs/bin/node .*/app/irsa.mjs shim --app-port' || continue
       until grep -q ' 0100007F:1FF6 [0-9A-F:]* 0A' /proc/net/tcp; do sleep 0.1; done
       sleep 0.3
       kill -KILL "\${process#/proc/}" && set -- $(($1 - 1))
