@@ -27,6 +27,7 @@ import { MUTATE_PATHS, TOKEN_REQUEST_PATH, VALIDATE_PATH, type Tier } from "./ti
 import {
   isTokenRequest,
   parseTokenQuestion,
+  requesterOf,
   tokenRequestProblem,
   type PodPlace,
 } from "./token-request.ts";
@@ -185,7 +186,7 @@ async function reviewTokenRequest(body: string, deps: AppDeps): Promise<Reviewed
   const parsed = parseRequest(body);
   if (parsed.status === "answered") return answeredAtOnce(parsed, deps);
   const { request } = parsed;
-  const { uid, namespace, user, typeMeta } = request;
+  const { uid, namespace, typeMeta } = request;
   const problem = isTokenRequest(request) ? await tokenProblemOf(request, deps) : undefined;
   const decision = problem === undefined ? "allowed" : "denied";
   const answer =
@@ -197,7 +198,7 @@ async function reviewTokenRequest(body: string, deps: AppDeps): Promise<Reviewed
     record: (durationMs) => {
       metrics.tokenRequests.inc({ outcome: decision });
       if (problem === undefined) return;
-      const line = { uid, namespace, user: user.name, decision, problem };
+      const line = { uid, namespace, user: requesterOf(request), decision, problem };
       log.info({ ...line, durationMs: rounded(durationMs) }, "Refused a token");
     },
   };

@@ -19,9 +19,7 @@ const Review = z.object({
       operation: text,
       subResource: text,
       resource: z.object({ group: text, resource: text }).nullish(),
-      userInfo: z
-        .object({ username: text, extra: z.record(z.string(), z.array(z.string())).nullish() })
-        .nullish(),
+      userInfo: z.unknown().optional(),
       object: z.unknown().optional(),
       oldObject: z.unknown().optional(),
     })
@@ -67,12 +65,8 @@ export interface ReviewRequest {
   readonly operation: string;
   /** Plural, with the subresource after a slash: `pods`, `pods/status`; with the group unless core. */
   readonly resource: string;
-  /** Who asks for the change. */
-  readonly user: {
-    readonly name: string;
-    /** What the authentication knows beside the name. */
-    readonly extra: Readonly<Record<string, readonly string[]>>;
-  };
+  /** Who asks for the change, unread: few reviews depend on it. */
+  readonly userInfo: unknown;
   readonly object: unknown;
   readonly oldObject: unknown;
   readonly typeMeta: TypeMeta;
@@ -132,7 +126,7 @@ export function parseRequest(
       namespace: request.namespace ?? "",
       operation: request.operation ?? "",
       resource: parts.filter(Boolean).join("/"),
-      user: { name: request.userInfo?.username ?? "", extra: request.userInfo?.extra ?? {} },
+      userInfo: request.userInfo,
       object: request.object,
       oldObject: request.oldObject,
       typeMeta: { ...(apiVersion ? { apiVersion } : {}), ...(kind ? { kind } : {}) },

@@ -17,7 +17,7 @@ function review(change: Partial<ReviewRequest> = {}): ReviewRequest {
     namespace: "team",
     operation: "CREATE",
     resource: "serviceaccounts/token",
-    user: { name: SHIM, extra: { "authentication.kubernetes.io/node-name": ["node-a"] } },
+    userInfo: { username: SHIM, extra: { "authentication.kubernetes.io/node-name": ["node-a"] } },
     object: { spec: { audiences: ["sts.amazonaws.com"], boundObjectRef } },
     oldObject: null,
     typeMeta: {},
@@ -41,9 +41,22 @@ describe("parseTokenQuestion", () => {
     const problem = `Cannot make a token for "${SHIM}": its own token names no node`;
     for (const names of [undefined, [], [""]]) {
       const extra = names === undefined ? {} : { "authentication.kubernetes.io/node-name": names };
-      assert.equal(parseTokenQuestion(review({ user: { name: SHIM, extra } })), problem);
+      assert.equal(parseTokenQuestion(review({ userInfo: { username: SHIM, extra } })), problem);
     }
   });
+
+  for (const [userInfo, name] of [
+    [undefined, ""],
+    [null, ""],
+    ["root", ""],
+    [{ username: 1 }, ""],
+    [{ username: SHIM, extra: null }, SHIM],
+  ] as const) {
+    it(`judges no caller that is ${JSON.stringify(userInfo)}`, () => {
+      const problem = `Cannot make a token for "${name}": its own token names no node`;
+      assert.equal(parseTokenQuestion(review({ userInfo })), problem);
+    });
+  }
 
   for (const [name, object] of [
     ["no pod", { spec: {} }],

@@ -25,6 +25,11 @@ const TokenRequest = z.looseObject({
   }),
 });
 
+const UserInfo = z.object({
+  username: z.string(),
+  extra: z.record(z.string(), z.array(z.string())).nullish(),
+});
+
 /** Kubernetes, "Managing Service Accounts", claims of a token that is bound to a pod. */
 const NODE_CLAIM = "authentication.kubernetes.io/node-name";
 
@@ -33,16 +38,22 @@ export function isTokenRequest({ operation, resource }: ReviewRequest): boolean 
   return operation === "CREATE" && resource === "serviceaccounts/token";
 }
 
+/** The name of who sent a review; empty when there is none. */
+export function requesterOf({ userInfo }: ReviewRequest): string {
+  return UserInfo.safeParse(userInfo).data?.username ?? "";
+}
+
 /** Reads what a request for a token says; a sentence when nobody could judge it. */
 export function parseTokenQuestion(request: ReviewRequest): TokenQuestion | string {
-  const { namespace, user } = request;
-  const [callerNode] = user.extra[NODE_CLAIM] ?? [];
+  const { namespace, userInfo } = request;
+  const requester = requesterOf(request);
+  const [callerNode] = UserInfo.safeParse(userInfo).data?.extra?.[NODE_CLAIM] ?? [];
   if (callerNode === undefined || callerNode === "") {
-    return `Cannot make a token for ${quoted(user.name)}: its own token names no node`;
+    return `Cannot make a token for ${quoted(requester)}: its own token names no node`;
   }
   const bound = TokenRequest.safeParse(request.object).data?.spec.boundObjectRef;
   if (bound?.kind !== "Pod") {
-    return `Cannot make a token for ${quoted(user.name)} that is bound to no pod by name and UID`;
+    return `Cannot make a token for ${quoted(requester)} that is bound to no pod by name and UID`;
   }
   return { namespace, podName: bound.name, podUid: bound.uid, callerNode };
 }

@@ -24,7 +24,7 @@ function validate(request: Partial<ReviewRequest>, mode: ValidationMode = "warn"
     resource: "serviceaccounts",
     object: good,
     oldObject: null,
-    user: { name: "", extra: {} },
+    userInfo: undefined,
     typeMeta,
     ...request,
   };
