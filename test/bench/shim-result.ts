@@ -6,6 +6,17 @@ import { atMost, type ByConnections, type Cell, type ComparedCell, type Goal } f
  */
 export const REQUESTS = ["list", "credentials", "container", "token"] as const;
 export type RequestName = (typeof REQUESTS)[number];
+
+/** One of each. */
+export function byRequest<T>(of: (name: RequestName) => T): Readonly<Record<RequestName, T>> {
+  return {
+    list: of("list"),
+    credentials: of("credentials"),
+    container: of("container"),
+    token: of("token"),
+  };
+}
+
 /** Those whose answers the shim keeps. */
 export const CACHED = ["credentials", "container"] as const;
 export type CachedName = (typeof CACHED)[number];
