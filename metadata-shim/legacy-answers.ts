@@ -1,3 +1,4 @@
+import { whenThere } from "../lib/soon.ts";
 import type { AnsweredRequest } from "./app.ts";
 import type { Credentials, ObtainCredentials } from "./credentials/credentials.ts";
 import type { AnswerFacts, LegacyMetrics } from "./role/legacy-metrics.ts";
@@ -23,11 +24,11 @@ export function withLookUps(
   metrics: Pick<LegacyMetrics, "onLookUp">,
 ): ObtainCredentials {
   const known = new WeakSet<Credentials>();
-  return async (request) => {
-    const result = await obtain(request);
-    const isHit = result.status === "good" && known.has(result.credentials);
-    metrics.onLookUp(request.role.roleArn, isHit);
-    if (result.status === "good") known.add(result.credentials);
-    return result;
-  };
+  return (request) =>
+    whenThere(obtain(request), (result) => {
+      const isHit = result.status === "good" && known.has(result.credentials);
+      metrics.onLookUp(request.role.roleArn, isHit);
+      if (result.status === "good") known.add(result.credentials);
+      return result;
+    });
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { defineConfig } from "../../lib/config.ts";
 import { reasonOf } from "../../lib/errors.ts";
+import type { HttpTokens } from "../../metadata-shim/caller/caller.ts";
 import { shimConfig } from "../../metadata-shim/config.ts";
 import { PROFILE_TRAITS, type Profile } from "../../metadata-shim/role/profile.ts";
 import {
@@ -51,7 +52,7 @@ export interface MetadataShim {
 
 export interface ShimSettings {
   readonly profile: Profile;
-  readonly httpTokens: "required" | "optional";
+  readonly httpTokens: HttpTokens;
   readonly role: RoleSettings;
   /** Whether the base of names is what only the shim's own machine knows. */
   readonly isBaseDiscovered: boolean;

@@ -1,5 +1,10 @@
 import { z } from "zod";
-import { HTTP_TOKENS_KEY, httpTokensOf, type Caller } from "../../metadata-shim/caller/caller.ts";
+import {
+  HTTP_TOKENS_KEY,
+  httpTokensOf,
+  type Caller,
+  type HttpTokens,
+} from "../../metadata-shim/caller/caller.ts";
 import { podKeeper } from "../../metadata-shim/caller/known-pod.ts";
 import { serviceAccountKeeper } from "../../metadata-shim/role/role-source.ts";
 import { decideRole } from "../../metadata-shim/role/decide-role.ts";
@@ -33,7 +38,7 @@ export function shimAddressOf(pod: unknown): string | undefined {
 export function httpTokensFor(
   { pod, namespaceObject }: Pick<Snapshot, "pod" | "namespaceObject">,
   settings: ShimSettings,
-): { readonly value: "required" | "optional"; readonly by: string } {
+): { readonly value: HttpTokens; readonly by: string } {
   const own = httpTokensOf(Pod.parse(pod).metadata?.annotations?.[HTTP_TOKENS_KEY]);
   if (own !== undefined) return { value: own, by: "the pod's annotation" };
   const namespace = namespaceObject.status === "found" ? namespaceObject.value.metadata : undefined;

@@ -41,12 +41,11 @@ export class PodIndex {
       else this.#byAddress.set(address, rest);
     }
     if (pod === undefined) this.#pods.delete(key);
-    else this.#pods.set(key, pod);
-    for (const address of pod?.addresses ?? []) {
-      this.#byAddress.set(
-        address,
-        [...this.at(address), pod].filter((entry) => entry !== undefined),
-      );
+    else {
+      this.#pods.set(key, pod);
+      for (const address of pod.addresses) {
+        this.#byAddress.set(address, [...this.at(address), pod]);
+      }
     }
     return new Set([...(before?.addresses ?? []), ...(pod?.addresses ?? [])]);
   }

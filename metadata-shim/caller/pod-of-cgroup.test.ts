@@ -20,6 +20,16 @@ describe("podUidOfCgroup", () => {
       `0::/kubepods.slice/kubepods-pod${UID.replaceAll("-", "_")}.slice/crio-a.scope\n`,
       UID,
     ],
+    [
+      "systemd, below the root that kubelet was given",
+      `0::/kubelet.slice/kubelet-kubepods.slice/kubelet-${SLICE}/cri-containerd-a.scope\n`,
+      UID,
+    ],
+    [
+      "a name that the pod made itself below such a root",
+      `0::/kubelet.slice/kubelet-${SLICE}/cri-containerd-a.scope/pod${OTHER}\n`,
+      UID,
+    ],
     ["seen from a cgroup namespace", `0::/../../${SLICE}/cri-containerd-a.scope\n`, UID],
     ["below another folder", `0::/kubelet/kubepods/pod${UID}/abc\n`, UID],
     ["a static pod", `0::/kubepods/pod${"ab".repeat(16)}/abc\n`, "ab".repeat(16)],

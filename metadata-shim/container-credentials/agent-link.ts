@@ -28,18 +28,19 @@ export async function ensureAgentLink(
   families: readonly Family[],
   run: RunProgram,
 ): Promise<boolean> {
-  const homes = await Promise.all(families.map((family) => homesOf(family, run)));
-  for (const [i, links] of homes.entries()) {
+  const homes = await Promise.all(
+    families.map(async (family) => ({ family, links: await homesOf(family, run) })),
+  );
+  for (const { family, links } of homes) {
     const other = links.find((name) => name !== AGENT_LINK);
     if (other === undefined) continue;
-    const address = ADDRESSES[families[i] ?? "ipv4"];
-    throw failed(`${other} has ${address} already: another agent runs on this node`);
+    throw failed(`${other} has ${ADDRESSES[family]} already: another agent runs on this node`);
   }
   const commands: (readonly string[])[] = [];
   const link = await findLink(run);
   if (link === undefined) await addLink(run);
-  for (const [i, family] of families.entries()) {
-    if (homes[i]?.length !== 0) continue;
+  for (const { family, links } of homes) {
+    if (links.length > 0) continue;
     // The address is this link's alone, so nobody else can have it.
     const nodad = family === "ipv6" ? ["nodad"] : [];
     commands.push(["address", "add", ADDRESSES[family], "dev", AGENT_LINK, ...nodad]);

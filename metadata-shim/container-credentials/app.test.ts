@@ -11,7 +11,7 @@ import { servePods } from "../server.ts";
 import { createContainerCredentialsApp, type ContainerCredentialsDeps } from "./app.ts";
 import { AGENT_HOSTS } from "./answers.ts";
 import { ClusterKeys } from "./cluster-keys.ts";
-import { createLifeOfPod } from "./living-pods.ts";
+import { createLifeOfPod } from "./life-of-pod.ts";
 import { createTokenVerifier } from "./token-verifier.ts";
 
 const AUDIENCE = "pods.eks.amazonaws.com";

@@ -23,7 +23,7 @@ import {
   type AgentAnswer,
 } from "./answers.ts";
 import type { BoundPod } from "./bound-pod.ts";
-import type { LifeOfPod } from "./living-pods.ts";
+import type { LifeOfPod } from "./life-of-pod.ts";
 import type { VerifyToken } from "./token-verifier.ts";
 
 export interface ContainerCredentialsDeps {

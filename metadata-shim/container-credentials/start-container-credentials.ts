@@ -5,7 +5,7 @@ import { startAgentServers, type AgentServers, type AgentServersOptions } from "
 import { AGENT_HOSTS } from "./answers.ts";
 import { createContainerCredentialsApp, type ContainerCredentialsDeps } from "./app.ts";
 import { ClusterKeys } from "./cluster-keys.ts";
-import { createLifeOfPod } from "./living-pods.ts";
+import { createLifeOfPod } from "./life-of-pod.ts";
 import { createTokenVerifier } from "./token-verifier.ts";
 
 export interface ContainerCredentialsOptions

@@ -71,6 +71,7 @@ export function createTokenVerifier({
   }
 
   async function verify(token: string, currentDate: Date): Promise<TokenVerdict> {
+    const before = keys.generation;
     const { payload } = await jwtVerify(token, keys.get, {
       audience,
       algorithms: ALGORITHMS,
@@ -81,9 +82,10 @@ export function createTokenVerifier({
     const pod = boundPodOf(payload);
     if (typeof pod === "string") return { status: "invalid", problem: pod };
     const { nbf = 0, exp = 0 } = payload;
-    // They may have been read anew to verify it.
-    forgetIfKeysChanged();
-    remembered.set(token, { pod, notBeforeMs: nbf * 1000, expiresAtMs: exp * 1000 });
+    // A key that was taken away meanwhile is trusted this once, and never again.
+    if (keys.generation === before) {
+      remembered.set(token, { pod, notBeforeMs: nbf * 1000, expiresAtMs: exp * 1000 });
+    }
     return { status: "good", pod };
   }
 }

@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import { backoffMs } from "../../lib/backoff.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { TokenBucket } from "../../lib/token-bucket.ts";
@@ -30,7 +31,7 @@ const MAX_ACCOUNTS = 1000;
  * before a pause that grows.
  */
 export class AccountBudget {
-  readonly #accounts = new Map<string, Account>();
+  readonly #accounts = new LRUCache<string, Account>({ max: MAX_ACCOUNTS });
   readonly #options: AccountBudgetOptions;
 
   constructor(options: AccountBudgetOptions) {
@@ -61,16 +62,10 @@ export class AccountBudget {
   #accountOf(accountId: string): Account {
     const { burst, perMinute, clock } = this.#options;
     const known = this.#accounts.get(accountId);
-    const account = known ?? {
-      bucket: new TokenBucket({ burst, perMinute, clock }),
-      silentUntilMs: 0,
-      throttlings: 0,
-    };
-    // The order of a Map is that of insertion: the first is the one not asked for the longest.
-    this.#accounts.delete(accountId);
+    if (known !== undefined) return known;
+    const bucket = new TokenBucket({ burst, perMinute, clock });
+    const account = { bucket, silentUntilMs: 0, throttlings: 0 };
     this.#accounts.set(accountId, account);
-    const [oldest] = this.#accounts.keys();
-    if (this.#accounts.size > MAX_ACCOUNTS && oldest !== undefined) this.#accounts.delete(oldest);
     return account;
   }
 }

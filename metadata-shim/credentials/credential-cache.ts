@@ -221,13 +221,13 @@ export class CredentialCache implements Disposable {
       }
       // Nothing to keep alive: the next who asks is a try of its own, the secrets go now.
       entry.held = undefined;
-      if (await sleep(FAILURE_MEMORY_MS)) this.#drop(entry);
+      if (await sleep(FAILURE_MEMORY_MS)) this.#end(entry);
     });
   }
 
   async #renewOrEnd(entry: Entry, held: Held, sleep: Sleep): Promise<void> {
     if (entry.isWanted) await this.#start(entry);
-    else if (await sleep(this.#leftMs(held) - LEAST_LIFE_MS)) this.#drop(entry);
+    else if (await sleep(this.#leftMs(held) - LEAST_LIFE_MS)) this.#end(entry);
   }
 
   /** Replaces what was planned for an entry. */
@@ -239,6 +239,11 @@ export class CredentialCache implements Disposable {
       await this.#deps.clock.sleep(Math.max(0, ms), signal);
       return !signal.aborted;
     });
+  }
+
+  #end(entry: Entry): void {
+    // Else somebody waits for what is on its way, which makes a plan of its own.
+    if (entry.flight === undefined) this.#drop(entry);
   }
 
   #drop(entry: Entry): void {

@@ -99,4 +99,15 @@ describe("nodeCredentialsOf", () => {
       });
     }
   });
+
+  it("never tells what the metadata service said instead of credentials", async () => {
+    await using server = await listen((_req, res) => void res.end("hidden"), {
+      host: "127.0.0.1",
+      port: 0,
+      drainMs: 0,
+    });
+    const endpoint = `http://127.0.0.1:${server.port}`;
+    const read = nodeCredentialsOf({ AWS_EC2_METADATA_SERVICE_ENDPOINT: endpoint });
+    await assert.rejects(read, { message: "no JSON" });
+  });
 });

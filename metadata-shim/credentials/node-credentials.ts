@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { AppError } from "../../lib/errors.ts";
+import { parseJson } from "../../lib/go-json.ts";
 import { instanceMetadata } from "../../lib/instance-metadata.ts";
 
 /** Credentials of this node, to assume roles with. */
@@ -85,7 +86,7 @@ async function keysOfInstance(env: Env): Promise<NodeCredentials> {
   const metadata = instanceMetadata(env, METADATA_TIMEOUT_MS);
   const list = "meta-data/iam/security-credentials/";
   const [role = ""] = (await metadata.read(list)).split("\n", 1);
-  const parsed = Document.safeParse(JSON.parse(await metadata.read(list + role)));
+  const parsed = Document.safeParse(parseJson(await metadata.read(list + role)));
   if (!parsed.success) throw new Error("the metadata service of this node gave no credentials");
   const { AccessKeyId, SecretAccessKey, Token, Expiration } = parsed.data;
   return {

@@ -34,15 +34,18 @@ export interface StsClients extends Disposable {
   ): Promise<CredentialResult>;
 }
 
-const SdkError = z.looseObject({
-  /** The code on the wire, where the SDK has another name for it. */
-  Code: z.string().optional(),
-  /** Of the network. */
-  code: z.string().optional(),
-  name: z.string().default(""),
-  message: z.string().default(""),
-  $metadata: z.looseObject({ httpStatusCode: z.number().optional() }).optional(),
-});
+// The SDK takes the words of an error as they came, also from what is no STS: any may be anything.
+const SdkError = z
+  .looseObject({
+    /** The code on the wire, where the SDK has another name for it. */
+    Code: z.string().optional().catch(undefined),
+    /** Of the network. */
+    code: z.string().optional().catch(undefined),
+    name: z.string().catch(""),
+    message: z.string().catch(""),
+    $metadata: z.looseObject({ httpStatusCode: z.number().optional() }).optional().catch(undefined),
+  })
+  .catch({ name: "", message: "" });
 
 /** @param credentials For calls that are signed. */
 export function createStsClients(

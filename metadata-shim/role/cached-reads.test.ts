@@ -106,4 +106,13 @@ describe("CachedReads", () => {
     clock.advance(-3_600_000);
     assert.equal(await get(), "second");
   });
+
+  it("keeps what it read after the clock was set back", async () => {
+    const { clock, server, get } = start();
+    await get();
+    server.value = "second";
+    clock.advance(-3_600_000);
+    assert.deepEqual([await get(), await get()], ["second", "second"]);
+    assert.equal(server.reads, 2);
+  });
 });

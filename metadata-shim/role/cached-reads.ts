@@ -100,9 +100,10 @@ export class CachedReads<T> {
     );
   }
 
-  /** Unless a reading that began later has come before. */
+  /** Unless a reading that began later has come before; none of before the clock was set back did. */
   #set(key: string, reading: Reading<T>): void {
     const known = this.#known.get(key);
-    if (known === undefined || known.atMs <= reading.atMs) this.#known.set(key, reading);
+    const isLater = known !== undefined && known.atMs > reading.atMs;
+    if (!isLater || known.atMs > this.#deps.clock.now()) this.#known.set(key, reading);
   }
 }

@@ -84,4 +84,19 @@ describe("createLegacyMetrics", () => {
       "kiam_sts_issuing_errors_total 1",
     ]);
   });
+
+  it("has no more series than for a thousand roles, whatever pods ask for", async () => {
+    const registry = new Registry();
+    const metrics = createLegacyMetrics(registry, "kube2iam", FACTS) ?? assert.fail();
+    for (let i = 0; i < 1010; i += 1) {
+      metrics.onExchange({ roleArn: `${ROLE}${i}`, seconds: 0.1, errorCode: "AccessDenied" });
+    }
+    metrics.onExchange({ roleArn: `${ROLE}0`, seconds: 0.1, errorCode: "AccessDenied" });
+    const counts = (await samplesOf(registry)).filter((line) => line.includes("AccessDenied"));
+    assert.equal(counts.length, 1001);
+    assert.deepEqual(
+      counts.filter((line) => !line.endsWith(" 1")).map((line) => line.replace(/^[^{]*/, "")),
+      [`{code="AccessDenied",role_arn="${ROLE}0"} 2`, '{code="AccessDenied",role_arn="other"} 10'],
+    );
+  });
 });

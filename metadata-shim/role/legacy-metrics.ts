@@ -48,6 +48,18 @@ export function createLegacyMetrics(
     : createKiamMetrics(registry, facts.cacheSize);
 }
 
+/** Whoever makes pods names roles, and each that is told is kept for ever. */
+const MAX_ROLES = 1000;
+
+/** Makes the function that gives the label of a role; those beyond the bound have one together. */
+function createRoleLabels(): (roleArn: string) => string {
+  const told = new Set<string>();
+  return (roleArn) => {
+    if (told.size < MAX_ROLES) told.add(roleArn);
+    return told.has(roleArn) ? roleArn : "other";
+  };
+}
+
 function createKube2iamMetrics(registry: Registry, version: string): LegacyMetrics {
   const registers = [registry];
   const counter = (name: string, help: string) =>
@@ -94,6 +106,7 @@ function createKube2iamMetrics(registry: Registry, version: string): LegacyMetri
     health: "healthHandler",
     other: "reverseProxyHandler",
   } as const;
+  const labelOf = createRoleLabels();
   return {
     onAnswer({ asked, method, status, problem, seconds }) {
       answers.observe({ code: String(status), method, handler: handlers[asked] }, seconds);
@@ -101,10 +114,10 @@ function createKube2iamMetrics(registry: Registry, version: string): LegacyMetri
       if (problem === "caller-ambiguous") duplicates.inc();
     },
     onExchange({ roleArn, errorCode = "Success", seconds }) {
-      requests.observe({ code: errorCode, role_arn: roleArn }, seconds);
+      requests.observe({ code: errorCode, role_arn: labelOf(roleArn) }, seconds);
     },
     onLookUp(roleArn, isHit) {
-      if (isHit) hits.inc({ role_arn: roleArn });
+      if (isHit) hits.inc({ role_arn: labelOf(roleArn) });
     },
   };
 }

@@ -1,7 +1,12 @@
 import { z } from "zod";
 import { matchesGlob } from "../../lib/glob.ts";
 import { quoted } from "../../lib/quoted.ts";
-import { compileRolePattern, quotePattern, type RolePattern } from "./role-pattern.ts";
+import {
+  createPatternCompiler,
+  quotePattern,
+  type CompileRolePattern,
+  type RolePattern,
+} from "./role-pattern.ts";
 
 /** Why a namespace does not let its pods have a role; undefined when it does. */
 export type RoleRule = (roleArn: string) => string | undefined;
@@ -54,7 +59,8 @@ function patternsOf(
   if (list === undefined) {
     return { patterns: [], problem: `its ${key} ${quoted(annotation)} allows none: ${wanted}` };
   }
-  const compiled = list.map((text) => patternOf(text, settings));
+  const compile = createPatternCompiler();
+  const compiled = list.map((text) => patternOf(text, settings, compile));
   const unread = compiled.findIndex((pattern) => pattern === undefined);
   const patterns = compiled.filter((pattern) => pattern !== undefined);
   if (unread === -1) return { patterns };
@@ -73,6 +79,7 @@ function listOf(text: string): readonly unknown[] | undefined {
 function patternOf(
   text: unknown,
   { format, baseRoleArn, isUnanchored }: AllowedRolesSettings,
+  compile: CompileRolePattern,
 ): RolePattern | undefined {
   if (typeof text !== "string" || text === "") return undefined;
   if (format === "glob") {
@@ -81,11 +88,11 @@ function patternOf(
   }
   if (isUnanchored) {
     const expression = isArn(text) ? text : baseRoleArn + text;
-    return compileRolePattern(expression, false);
+    return compile(expression, false);
   }
   const bare = text.replace(/^\^/, "").replace(/(?<!\\)\$$/, "");
   const expression = isArn(bare) ? bare : `${quotePattern(baseRoleArn)}(?:${bare})`;
-  return compileRolePattern(expression, true);
+  return compile(expression, true);
 }
 
 function isArn(text: string): boolean {
@@ -104,7 +111,7 @@ export const PERMITTED_KEY = "iam.amazonaws.com/permitted";
 export function permittedRule(annotation: string | undefined, isUnanchored: boolean): RoleRule {
   const key = PERMITTED_KEY;
   if (!annotation) return (roleArn) => denied(roleArn, `it has no ${key}`);
-  const pattern = compileRolePattern(annotation, !isUnanchored);
+  const pattern = createPatternCompiler()(annotation, !isUnanchored);
   if (pattern === undefined) {
     const why = `its ${key} ${quoted(annotation)} is no regular expression that can be used`;
     return (roleArn) => denied(roleArn, why);

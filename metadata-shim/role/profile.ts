@@ -1,3 +1,5 @@
+import type { HttpTokens } from "../caller/caller.ts";
+
 /**
  * Whose behaviour pods meet.
  *
@@ -12,7 +14,7 @@ export interface ProfileTraits {
   /** Longest wait for a pod that is about to appear; SDKs want an answer within 500 ms. */
   readonly waitMs: number;
   /** Whether reads need a session token where no annotation says so. */
-  readonly httpTokens: "required" | "optional";
+  readonly httpTokens: HttpTokens;
   /** Whether a role may come from an annotation of the pod. */
   readonly readsPodAnnotations: boolean;
 }

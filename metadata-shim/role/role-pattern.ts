@@ -4,28 +4,35 @@ import { MAX_ROLE_ARN_LENGTH } from "../../lib/arn.ts";
 /** Whether a role ARN is one of those that a pattern is for. */
 export type RolePattern = (roleArn: string) => boolean;
 
+/** Compiles an expression; undefined when it is none, or asks for too much. */
+export type CompileRolePattern = (text: string, isAnchored: boolean) => RolePattern | undefined;
+
 /**
- * How many repetitions an expression may ask for, all its counted ones together. Each becomes as many
- * instructions, and whoever writes an annotation could stop the process with them.
+ * How many repetitions the expressions of one annotation may ask for, all the counted ones together.
+ * Each becomes as many instructions, and whoever writes an annotation could stop the process with them.
  */
 const MAX_REPETITIONS = 2000;
 
 /**
- * Compiles a regular expression of Go's syntax (RE2), which kube2iam and kiam take: it needs time in
- * proportion to the text, whatever it says. Undefined when it is none, or asks for too much.
- *
- * @param isAnchored Whether it must match the whole ARN, with all its alternatives; else any part.
+ * Makes the compiler for the expressions of one annotation, in Go's syntax (RE2), which kube2iam and
+ * kiam take: one needs time in proportion to the text, whatever it says. An anchored one must match
+ * the whole ARN, with all its alternatives; any other matches any part.
  */
-export function compileRolePattern(text: string, isAnchored: boolean): RolePattern | undefined {
-  if (text.length > MAX_ROLE_ARN_LENGTH || repetitionsIn(text) > MAX_REPETITIONS) return undefined;
-  try {
-    const compiled = RE2JS.compile(text);
-    return (roleArn) =>
-      roleArn.length <= MAX_ROLE_ARN_LENGTH &&
-      (isAnchored ? compiled.matches(roleArn) : compiled.matcher(roleArn).find());
-  } catch {
-    return undefined;
-  }
+export function createPatternCompiler(): CompileRolePattern {
+  let left = MAX_REPETITIONS;
+  return (text, isAnchored) => {
+    const repetitions = repetitionsIn(text);
+    if (text.length > MAX_ROLE_ARN_LENGTH || repetitions > left) return undefined;
+    left -= repetitions;
+    try {
+      const compiled = RE2JS.compile(text);
+      return (roleArn) =>
+        roleArn.length <= MAX_ROLE_ARN_LENGTH &&
+        (isAnchored ? compiled.matches(roleArn) : compiled.matcher(roleArn).find());
+    } catch {
+      return undefined;
+    }
+  };
 }
 
 /** A text that a regular expression takes for itself. */

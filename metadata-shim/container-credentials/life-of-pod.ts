@@ -25,10 +25,7 @@ const MAX_REMEMBERED = 2048;
 const FINISHED: ReadonlySet<unknown> = new Set(["Succeeded", "Failed"]);
 const Pod = z.looseObject({
   metadata: z.looseObject({ uid: z.string() }),
-  spec: z.looseObject({
-    nodeName: z.string().nullish(),
-    serviceAccountName: z.string().nullish(),
-  }),
+  spec: z.looseObject({ nodeName: z.string().nullish() }),
   status: z.looseObject({ phase: z.string().nullish() }).nullish(),
 });
 
