@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { Registry } from "prom-client";
 import { ask, type Reply } from "../test/fakes/ask.ts";
 import { createCollectedLog } from "../test/fakes/collected-log.ts";
+import { allowEveryPod, giveEveryPod } from "../test/fakes/given-role.ts";
 import { createMovedClock, type MovedClock } from "../test/fakes/moved-clock.ts";
 import { createApp, type AppDeps, type ProtocolRules } from "./app.ts";
 import type { Caller, HttpTokens } from "./caller/caller.ts";
@@ -64,25 +65,8 @@ async function start(changes: Partial<AppDeps> = {}): Promise<World> {
         ? { status: "known", caller: callerAt(address) }
         : { status: "unknown" };
     },
-    decideRole: async () => ({
-      status: "allowed",
-      roleArn: ROLE,
-      shownName: "app-role",
-      otherNames: [],
-      audience: "sts.amazonaws.com",
-      serviceAccountUid: "sa",
-      legacy: false,
-    }),
-    obtain: async ({ caller }) => ({
-      status: "good",
-      credentials: {
-        accessKeyId: `ASIA${caller.podName}`,
-        secretAccessKey: "secret",
-        sessionToken: "session",
-        issuedAtMs: clock.now(),
-        expiresAtMs: clock.now() + 3_600_000,
-      },
-    }),
+    decideRole: allowEveryPod(ROLE),
+    obtain: giveEveryPod(clock, ({ podName }) => podName),
     onForbidden: (_caller, reason) => forbidden.push(reason),
     clock,
     log,

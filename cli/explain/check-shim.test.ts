@@ -1,19 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import pico from "picocolors";
-import { defineConfig } from "../../lib/config.ts";
-import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "../../webhook/config.ts";
+import { found, ROLE, settings } from "../../test/fakes/fine-pod.ts";
 import { explainPod } from "./explain-pod.ts";
 import { metadataShimsIn } from "./metadata-shims.ts";
 import { renderExplanation } from "./render-explanation.ts";
-import type { Found, ObservedShim, Snapshot } from "./snapshot.ts";
+import type { ObservedShim, Snapshot } from "./snapshot.ts";
 
-const ROLE = "arn:aws:iam::111122223333:role/reader";
 const BASE = "--base-role-arn=arn:aws:iam::111122223333:role/";
-const config = defineConfig(MUTATION_SETTINGS).parse([], {});
-const settings = mutationSettingsOf(config, givenRoleAccount(config));
-
-const found = <T>(value: T): Found<T> => ({ status: "found", value });
 
 function shim(args: readonly string[], changes: Partial<ObservedShim> = {}): Snapshot["shims"] {
   const item = {

@@ -5,6 +5,7 @@ import type { KubeAnswer, KubeRequest } from "../../lib/kube/transport.ts";
 import { newSigningKey, signToken, type SigningKey } from "../../test/aws/fixtures/signing-keys.ts";
 import { ask, type Reply } from "../../test/fakes/ask.ts";
 import { createCollectedLog } from "../../test/fakes/collected-log.ts";
+import { allowEveryPod, giveEveryPod } from "../../test/fakes/given-role.ts";
 import { createMovedClock, type MovedClock } from "../../test/fakes/moved-clock.ts";
 import { createMetrics } from "../metrics.ts";
 import { servePods } from "../server.ts";
@@ -66,25 +67,8 @@ async function start(changes: Partial<ContainerCredentialsDeps> = {}): Promise<W
     hosts: new Set(AGENT_HOSTS),
     verifyToken: createTokenVerifier({ keys, audience: AUDIENCE, clock }),
     lifeOfPod: createLifeOfPod({ connection: api, nodeName: NODE, timeoutMs: 1000, clock }),
-    decideRole: async () => ({
-      status: "allowed",
-      roleArn: "arn:aws:iam::111122223333:role/team/app",
-      shownName: "app",
-      otherNames: [],
-      audience: "sts.amazonaws.com",
-      serviceAccountUid: "sa-uid",
-      legacy: false,
-    }),
-    obtain: async ({ caller }) => ({
-      status: "good",
-      credentials: {
-        accessKeyId: `ASIA${caller.podUid}`,
-        secretAccessKey: "secret",
-        sessionToken: "session",
-        issuedAtMs: clock.now(),
-        expiresAtMs: clock.now() + 3_600_000,
-      },
-    }),
+    decideRole: allowEveryPod("arn:aws:iam::111122223333:role/team/app"),
+    obtain: giveEveryPod(clock, ({ podUid }) => podUid),
     onForbidden: (_caller, reason) => forbidden.push(reason),
     log,
     metrics: createMetrics(new Registry()),

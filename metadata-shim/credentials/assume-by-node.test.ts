@@ -3,12 +3,11 @@ import { after, afterEach, describe, it } from "node:test";
 import { UpdateAssumeRolePolicyCommand } from "@aws-sdk/client-iam";
 import { AssumeRoleCommand, GetCallerIdentityCommand } from "@aws-sdk/client-sts";
 import { iamClient, stsClient } from "../../test/aws/fixtures/sdk-clients.ts";
-import { startCredentialStage, TOKEN_VOLUME } from "../../test/fakes/credential-stage.ts";
+import { startCredentialStage } from "../../test/fakes/credential-stage.ts";
 import { createMovedClock } from "../../test/fakes/moved-clock.ts";
 import type { CredentialRequest, CredentialResult } from "./credentials.ts";
-import { kubeletTokenSource } from "./kubelet-token.ts";
 import type { ReadNodeCredentials } from "./node-credentials.ts";
-import { startCredentials, type CredentialsOptions } from "./start-credentials.ts";
+import type { CredentialsOptions, RunningCredentials } from "./start-credentials.ts";
 
 // Signed calls, which set the stage and prove credentials, go by the system's clock.
 const clock = createMovedClock(Math.floor(Date.now() / 1000) * 1000);
@@ -45,31 +44,11 @@ const nodeCredentials: ReadNodeCredentials = async () => {
   };
 };
 
-function start(changes: Partial<CredentialsOptions> = {}): ReturnType<typeof startCredentials> {
-  return startCredentials({
-    tokenSources: [kubeletTokenSource({ kubeletRoot: stage.kubelet.root, ...TOKEN_VOLUME })],
-    region: "eu-central-1",
-    endpoint: stage.aws.sts,
-    caPem: stage.aws.caPem,
-    stsTimeoutMs: 10_000,
-    durationSeconds: 3600,
-    budget: { burst: 300, perMinute: 300 },
-    patienceMs: 5000,
-    clock,
-    monotonicNow: () => clock.now(),
-    random: () => 0.5,
-    nodeCredentials,
-    ...changes,
-  });
-}
+const start = (changes: Partial<CredentialsOptions> = {}): RunningCredentials =>
+  stage.start({ patienceMs: 5000, nodeCredentials, ...changes });
 
 async function wanted(role: Partial<CredentialRequest["role"]>): Promise<CredentialRequest> {
-  const pod = stage.newPod();
-  await stage.writeToken(pod);
-  const { serviceAccountUid } = pod;
-  const audience = "sts.amazonaws.com";
-  const whole = { roleArn: oldRole, audience, serviceAccountUid, legacy: true, ...role };
-  return { caller: pod, role: whole };
+  return stage.wanted(await stage.readyPod(), { roleArn: oldRole, legacy: true, ...role });
 }
 
 /** Whose credentials they are by AWS's word and how they came, or why there are none. */

@@ -9,7 +9,6 @@ import { createMovedClock } from "../../test/fakes/moved-clock.ts";
 import { until } from "../../test/fakes/until.ts";
 import type { Credentials } from "./credentials.ts";
 import { kubeletTokenSource } from "./kubelet-token.ts";
-import { startCredentials } from "./start-credentials.ts";
 
 const MINUTE_MS = 60_000;
 const STEP_MS = 10_000;
@@ -53,22 +52,14 @@ describe("six hours", () => {
     let [begun, ended] = [0, 0];
     let seed = 1;
     const kubelet = kubeletTokenSource({ kubeletRoot: stage.kubelet.root, ...TOKEN_VOLUME });
-    using credentials = startCredentials({
+    using credentials = stage.start({
       tokenSources: [
         (request) => {
           begun += 1;
           return kubelet(request);
         },
       ],
-      region: "eu-central-1",
-      endpoint: stage.aws.sts,
-      caPem: stage.aws.caPem,
       stsTimeoutMs: 60_000,
-      durationSeconds: 3600,
-      budget: { burst: 300, perMinute: 300 },
-      patienceMs: 750,
-      clock,
-      monotonicNow: () => clock.now(),
       random: () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647,
       onIssued: () => (ended += 1),
       onFailed: () => (ended += 1),
@@ -89,14 +80,8 @@ describe("six hours", () => {
     async function callAws(application: Application): Promise<void> {
       const expiresAtMs = application.credentials?.expiresAtMs ?? 0;
       if (expiresAtMs - clock.now() > SDKS[application.sdk]) return;
-      const { pod } = application;
-      const role = {
-        roleArn: stage.roleArn,
-        audience: "sts.amazonaws.com",
-        serviceAccountUid: pod.serviceAccountUid,
-      };
       application.fetchedAtMs.push(clock.now());
-      const result = await credentials.obtain({ caller: pod, role });
+      const result = await credentials.obtain(stage.wanted(application.pod));
       if (result.status === "failed") {
         application.failures += 1;
         return;

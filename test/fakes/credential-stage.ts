@@ -1,4 +1,11 @@
 import { randomUUID } from "node:crypto";
+import type { CredentialRequest } from "../../metadata-shim/credentials/credentials.ts";
+import { kubeletTokenSource } from "../../metadata-shim/credentials/kubelet-token.ts";
+import {
+  startCredentials,
+  type CredentialsOptions,
+  type RunningCredentials,
+} from "../../metadata-shim/credentials/start-credentials.ts";
 import { registerCluster, type Cluster } from "../aws/fixtures/cluster.ts";
 import { startIssuer } from "../aws/fixtures/issuer-server.ts";
 import { newSigningKey } from "../aws/fixtures/signing-keys.ts";
@@ -28,8 +35,16 @@ export interface CredentialStage extends AsyncDisposable {
   tokenOf(pod: StagePod, claims?: Readonly<Record<string, unknown>>): string;
   /** Has kubelet write the token of a pod, a new one or this. */
   writeToken(pod: StagePod, token?: string): Promise<void>;
+  /** Invents a pod whose token kubelet has written. */
+  readyPod(names?: Partial<StagePod>): Promise<StagePod>;
+  /** What the pod asks for: the role of the stage, unless that is changed. */
+  wanted(pod: StagePod, role?: Partial<CredentialRequest["role"]>): CredentialRequest;
+  /** Starts the credentials of all pods of the node, by kubelet's tokens unless that is changed. */
+  start(changes?: Partial<CredentialsOptions>): RunningCredentials;
   /** Calls of AssumeRoleWithWebIdentity so far. */
   exchanges(): ReturnType<Aws["calls"]>;
+  /** How many of them `act` causes. */
+  exchangesDuring(act: () => Promise<unknown>): Promise<number>;
 }
 
 /** As AWS's webhook and ours name them. */
@@ -63,25 +78,59 @@ export async function startCredentialStage(clock: MovedClock): Promise<Credentia
       },
       ...claims,
     });
-  const running = resources.move();
   let pods = 0;
+  const newPod: CredentialStage["newPod"] = (names = {}) => ({
+    podUid: randomUUID(),
+    podName: `web-${(pods += 1)}`,
+    namespace: "payments",
+    serviceAccount: "api",
+    serviceAccountUid: randomUUID(),
+    ...names,
+  });
+  const writeToken: CredentialStage["writeToken"] = (pod, token = tokenOf(pod)) =>
+    kubelet.write(pod.podUid, TOKEN_VOLUME.volumeName, TOKEN_VOLUME.fileName, token);
+  const exchanges: CredentialStage["exchanges"] = () =>
+    aws.calls().filter(({ action }) => action === "AssumeRoleWithWebIdentity");
+  const running = resources.move();
   return {
     aws,
     cluster,
     kubelet,
     roleArn,
-    newPod: (names = {}) => ({
-      podUid: randomUUID(),
-      podName: `web-${(pods += 1)}`,
-      namespace: "payments",
-      serviceAccount: "api",
-      serviceAccountUid: randomUUID(),
-      ...names,
-    }),
+    newPod,
     tokenOf,
-    writeToken: (pod, token = tokenOf(pod)) =>
-      kubelet.write(pod.podUid, TOKEN_VOLUME.volumeName, TOKEN_VOLUME.fileName, token),
-    exchanges: () => aws.calls().filter(({ action }) => action === "AssumeRoleWithWebIdentity"),
+    writeToken,
+    async readyPod(names) {
+      const pod = newPod(names);
+      await writeToken(pod);
+      return pod;
+    },
+    wanted(pod, role = {}) {
+      const { serviceAccountUid } = pod;
+      const audience = "sts.amazonaws.com";
+      return { caller: pod, role: { roleArn, audience, serviceAccountUid, ...role } };
+    },
+    start: (changes = {}) =>
+      startCredentials({
+        tokenSources: [kubeletTokenSource({ kubeletRoot: kubelet.root, ...TOKEN_VOLUME })],
+        region: "eu-central-1",
+        endpoint: aws.sts,
+        caPem: aws.caPem,
+        stsTimeoutMs: 10_000,
+        durationSeconds: 3600,
+        budget: { burst: 300, perMinute: 300 },
+        patienceMs: 750,
+        clock,
+        monotonicNow: () => clock.now(),
+        random: () => 0.5,
+        ...changes,
+      }),
+    exchanges,
+    async exchangesDuring(act) {
+      const before = exchanges().length;
+      await act();
+      return exchanges().length - before;
+    },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }

@@ -38,6 +38,11 @@ export interface NodeWorld {
   connect(pod: RunningPod, address: string): PodConnection;
 }
 
+/** A pod of that UID with these addresses, which does not run yet. */
+export function runningPod(uid: string, ...addresses: readonly string[]): RunningPod {
+  return { uid, name: `pod-${uid}`, addresses, isVirtual: false };
+}
+
 export function createNodeWorld(): NodeWorld {
   const api = createPodApi();
   const running = new Map<string, RunningPod>();
