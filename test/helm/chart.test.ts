@@ -433,6 +433,11 @@ describe("the shim of the chart", { skip }, () => {
       agent.spec.volumes.map(({ name }) => name),
       ["xtables-lock"],
     );
+    const { securityContext, volumeMounts } = agent.container("removed");
+    assert.deepEqual(
+      [securityContext.capabilities, volumeMounts],
+      [{ drop: ["ALL"], add: [] }, []],
+    );
   });
 
   it("tells metrics to the network only where they are read", async () => {

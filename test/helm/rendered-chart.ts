@@ -110,11 +110,11 @@ const Container = z.looseObject({
     .default([]),
   ports: z.array(z.object({ name: z.string(), containerPort: z.number() })).default([]),
   securityContext: z.looseObject({
-    capabilities: z.object({ drop: z.array(z.string()), add: z.array(z.string()) }),
+    capabilities: z.object({ drop: z.array(z.string()), add: z.array(z.string()).default([]) }),
     readOnlyRootFilesystem: z.boolean(),
     allowPrivilegeEscalation: z.boolean(),
   }),
-  volumeMounts: z.array(z.looseObject({ name: z.string(), mountPath: z.string() })),
+  volumeMounts: z.array(z.looseObject({ name: z.string(), mountPath: z.string() })).default([]),
 });
 
 const Agent = z.looseObject({
