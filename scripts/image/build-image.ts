@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { z } from "zod";
 import { buildBundle } from "../../test/bench/bundle.ts";
 import { createBuildah, type Buildah } from "./buildah.ts";
-import { copyIptables } from "./copy-iptables.ts";
+import { writeIptablesBase } from "./iptables-base.ts";
 import { writeLocalBase } from "./local-base.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -76,6 +76,7 @@ export function iptablesImageOf(image: string): string {
   return image.replace(/(?=:[^:/]+$)|$/, "-iptables");
 }
 
+/** After the image without it, whose base `local` it takes. */
 async function buildIptablesBase(
   buildah: Buildah,
   { folder, base }: { readonly folder: string; readonly base: string | undefined },
@@ -83,7 +84,7 @@ async function buildIptablesBase(
   const context = join(folder, "base-iptables");
   await mkdir(context);
   if (base === "local") {
-    await writeLocalBase(context, copyIptables);
+    await writeIptablesBase(context, LOCAL_BASE);
     await buildah.build(context, { tag: IPTABLES_BASE, pull: false });
     return;
   }

@@ -15,18 +15,13 @@ COPY rootfs/ /
  * libraries it is linked with, and an empty /tmp. Linux only.
  *
  * @param folder Where to; it must exist.
- * @param addMore Puts more into its root file system.
  */
-export async function writeLocalBase(
-  folder: string,
-  addMore: (rootfs: string) => Promise<void> = async () => {},
-): Promise<void> {
+export async function writeLocalBase(folder: string): Promise<void> {
   const rootfs = join(folder, "rootfs");
   await copyInto(rootfs, process.execPath, NODE_PATH);
   for (const library of await librariesOf(process.execPath)) {
     await copyInto(rootfs, library, library);
   }
-  await addMore(rootfs);
   await mkdir(join(rootfs, "tmp"));
   await chmod(join(rootfs, "tmp"), 0o1777);
   await writeFile(join(folder, "Dockerfile"), CONTAINERFILE);

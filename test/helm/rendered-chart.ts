@@ -4,11 +4,14 @@ import { fileURLToPath } from "node:url";
 import { parseAllDocuments } from "yaml";
 import { z } from "zod";
 import { createWorkspace } from "../kubernetes/workspace.ts";
-import type { Helm } from "./helm-program.ts";
+import { findHelm } from "./helm-program.ts";
 
 export const CHART = fileURLToPath(new URL("../../manifests/chart", import.meta.url));
 export const RELEASE = "irsa-anywhere";
 export const NAMESPACE = "irsa-system";
+/** Values that also turn on what is off without them. */
+export const ISSUER_VALUES = { issuer: { enabled: true, url: "https://oidc.example.com/prod" } };
+export const SHIM_VALUES = { shim: { enabled: true } };
 
 const KubernetesObject = z.looseObject({
   apiVersion: z.string(),
@@ -27,10 +30,8 @@ export type KubernetesObject = z.infer<typeof KubernetesObject>;
  *
  * @throws Error with what Helm says, when it refuses the values.
  */
-export async function renderChart(
-  helm: Helm,
-  values: object = {},
-): Promise<readonly KubernetesObject[]> {
+export async function renderChart(values: object = {}): Promise<readonly KubernetesObject[]> {
+  const helm = await findHelm(process.env);
   await using workspace = await createWorkspace();
   const file = join(workspace.path, "values.json");
   await writeFile(file, JSON.stringify(values));
@@ -97,7 +98,6 @@ export function podOf(objects: readonly KubernetesObject[], name: string) {
 
 const Container = z.looseObject({
   name: z.string(),
-  image: z.string(),
   args: z.array(z.string()).default([]),
   env: z
     .array(
@@ -110,18 +110,17 @@ const Container = z.looseObject({
     .default([]),
   ports: z.array(z.object({ name: z.string(), containerPort: z.number() })).default([]),
   securityContext: z.looseObject({
-    capabilities: z.object({ drop: z.array(z.string()), add: z.array(z.string()) }),
+    capabilities: z.object({ drop: z.array(z.string()), add: z.array(z.string()).default([]) }),
     readOnlyRootFilesystem: z.boolean(),
     allowPrivilegeEscalation: z.boolean(),
   }),
-  volumeMounts: z.array(z.looseObject({ name: z.string(), mountPath: z.string() })),
+  volumeMounts: z.array(z.looseObject({ name: z.string(), mountPath: z.string() })).default([]),
 });
 
 const Agent = z.looseObject({
   spec: z.looseObject({
     template: z.looseObject({
       spec: z.looseObject({
-        serviceAccountName: z.string(),
         terminationGracePeriodSeconds: z.number(),
         hostPID: z.boolean().default(false),
         containers: z.array(Container),

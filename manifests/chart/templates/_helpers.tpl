@@ -64,10 +64,6 @@ env:
         fieldPath: status.hostIPs
   - name: IRSA_APP_PORT
     value: {{ $shim.port | quote }}
-  {{- with $shim.rules.hostInterface }}
-  - name: IRSA_HOST_INTERFACE
-    value: {{ . | quote }}
-  {{- end }}
 resources:
   {{- toYaml $shim.rules.resources | nindent 2 }}
 securityContext:

@@ -4,7 +4,6 @@ import { after, before, describe, it } from "node:test";
 import { decodeJwt } from "jose";
 import type { V1EnvVar, V1PodSpec } from "@kubernetes/client-node";
 import { refusalCode } from "../../../cli/demo/aws-account.ts";
-import { parseStanding, type Standing } from "../../../scripts/image/measure-image.ts";
 import { connect } from "../../../lib/kube/connection.ts";
 import { allObjects } from "../../helm/all-objects.ts";
 import { rightsUsed } from "../../helm/access-rights.ts";
@@ -14,8 +13,10 @@ import { hasPython } from "../python-environment.ts";
 import { BOTO3_IMAGE, createBoto3Image } from "./boto3-image.ts";
 import { CLIENT_IMAGE } from "./client-image.ts";
 import { arnSaid, podOf, said } from "./client-output.ts";
+import { createObjects } from "./create-objects.ts";
 import { eventually } from "./eventually.ts";
 import * as installation from "./installation.ts";
+import { runNodeIn, standingOf } from "./node-in-pod.ts";
 import {
   ISSUER,
   missingProductParts,
@@ -60,7 +61,7 @@ describe("pods of an installation by kubectl, behind an Ingress", { skip }, () =
     roleArn = await installation.createRole(product);
     await installation.createCoveredNamespace(cluster, TEAM, roleArn);
     await installation.untilPodsAreMutated(cluster, TEAM);
-    await create(TEAM, [
+    await createObjects(product.cluster, TEAM, [
       // The first, since it waits for a full minute.
       workloads.cronJob("nightly"),
       workloads.deployment("web"),
@@ -96,7 +97,7 @@ describe("pods of an installation by kubectl, behind an Ingress", { skip }, () =
     await createBoto3Image({ folder, file, aws });
     await cluster.loadImage(file);
     const containers = [workloads.client("app", { image: BOTO3_IMAGE })];
-    await create(TEAM, [workloads.endingPod("python", { containers })]);
+    await createObjects(product.cluster, TEAM, [workloads.endingPod("python", { containers })]);
     const place = { namespace: TEAM, app: "python", container: "app" };
     assert.match(await said(cluster, place, /^\{"arn": "(.*)"\}$/m), ROLE_SESSION);
   });
@@ -158,7 +159,7 @@ describe("pods of an installation by kubectl, behind an Ingress", { skip }, () =
 
   it("are the node in a namespace that is not covered: nothing there keeps them from it", async () => {
     await installation.createNamespace(product.cluster, UNCOVERED, roleArn);
-    await create(UNCOVERED, [workloads.endingPod("exposed", withRegion())]);
+    await createObjects(product.cluster, UNCOVERED, [workloads.endingPod("exposed", withRegion())]);
     const place = { namespace: UNCOVERED, app: "exposed", container: "app" };
     // The keys of the stand-in of the metadata service are not known to that of AWS.
     await said(product.cluster, place, /InvalidClientTokenId/);
@@ -170,7 +171,7 @@ describe("pods of an installation by kubectl, behind an Ingress", { skip }, () =
 
   it("fail there with a clear message where the metadata service is off for the SDK", async () => {
     const askedBefore = product.cluster.metadataCalls().length;
-    await create(UNCOVERED, [
+    await createObjects(product.cluster, UNCOVERED, [
       workloads.endingPod(
         "closed",
         withRegion({ name: "AWS_EC2_METADATA_DISABLED", value: "true" }),
@@ -183,7 +184,8 @@ describe("pods of an installation by kubectl, behind an Ingress", { skip }, () =
 
   it("come from containers that have no capability and a root that nobody can write", async () => {
     for (const component of ["webhook", "issuer"]) {
-      assert.deepEqual(await standingOf(`deployment/irsa-${component}`), {
+      const where = [`deployment/irsa-${component}`, `--namespace=${NAMESPACE}`];
+      assert.deepEqual(await standingOf(product.cluster, where, "1"), {
         uid: 65_532,
         capabilities: "0000000000000000",
         noNewPrivileges: true,
@@ -209,7 +211,7 @@ describe("pods of an installation by kubectl, behind an Ingress", { skip }, () =
     await cluster.kubectl("delete", "-k", overlay);
     const everywhere = (await allObjects(connect({ kubeconfig: cluster.kubeconfig }))).join("\n");
     assert.doesNotMatch(everywhere, /irsa-(system|webhook|issuer|anywhere)/);
-    await create(TEAM, [workloads.endingPod("late", withRegion())]);
+    await createObjects(product.cluster, TEAM, [workloads.endingPod("late", withRegion())]);
     const late = await podOf(cluster.admin.core, TEAM, "late");
     assert.doesNotMatch(JSON.stringify(late?.spec), /AWS_ROLE_ARN/);
   });
@@ -228,7 +230,7 @@ describe("pods of an installation by Helm, with TLS from a Secret", { skip }, ()
   });
 
   it("are the role of their ServiceAccount", async () => {
-    await create(TEAM, [workloads.deployment("by-helm")]);
+    await createObjects(product.cluster, TEAM, [workloads.deployment("by-helm")]);
     const place = { namespace: TEAM, app: "by-helm", container: "app" };
     assert.match(await arnSaid(product.cluster, place), ROLE_SESSION);
   });
@@ -237,7 +239,7 @@ describe("pods of an installation by Helm, with TLS from a Secret", { skip }, ()
 /** Runs the Node of a pod of the StatefulSet. */
 async function runNode(...args: readonly string[]): Promise<string> {
   const where = [`--namespace=${TEAM}`, "store-0", "--container=app"];
-  return product.cluster.kubectl("exec", ...where, "--", "/nodejs/bin/node", ...args);
+  return runNodeIn(product.cluster, where, ...args);
 }
 
 /** The token that kubelet keeps in that pod. */
@@ -252,25 +254,8 @@ function expiryMs(token: string): number {
   return Number(decodeJwt(token).exp) * 1000;
 }
 
-async function create(namespace: string, objects: readonly object[]): Promise<void> {
-  const list = { apiVersion: "v1", kind: "List", items: objects };
-  await product.cluster.kubectlWith(JSON.stringify(list), "create", `-n${namespace}`, "-f", "-");
-}
-
 /** A client that was not told its region by the webhook. */
 function withRegion(...more: readonly V1EnvVar[]): Partial<V1PodSpec> {
   const env = [{ name: "AWS_REGION", value: installation.REGION }, ...more];
   return { containers: [workloads.client("app", { env })] };
-}
-
-/** What the kernel says of a program that runs in the cluster, read by its own Node: there is no shell. */
-async function standingOf(deployment: string): Promise<Standing> {
-  const script = `
-    const { readFileSync } = process.getBuiltinModule("node:fs");
-    const read = (name) => readFileSync("/proc/1/" + name, "utf8");
-    console.log(JSON.stringify({ status: read("status"), mountInfo: read("mountinfo") }));`;
-  const where = [deployment, `--namespace=${NAMESPACE}`];
-  const command = ["/nodejs/bin/node", "--eval", script];
-  const output = await product.cluster.kubectl("exec", ...where, "--", ...command);
-  return parseStanding(JSON.parse(output) as Parameters<typeof parseStanding>[0]);
 }

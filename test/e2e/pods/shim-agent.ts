@@ -5,6 +5,7 @@ import { eventually } from "./eventually.ts";
 
 /** Where the chart has the shim. */
 export const SHIM_NAMESPACE = "kube-system";
+export const SHIM_ACCOUNT = { namespace: SHIM_NAMESPACE, name: "irsa-shim" };
 
 /** Resolves when the DaemonSet is what was asked for on every node. */
 export async function untilShimRolledOut(cluster: Cluster): Promise<void> {

@@ -23,9 +23,14 @@ export function podSpec(spec: Partial<V1PodSpec>): Partial<V1PodSpec> {
 }
 
 /** A pod that ends when its containers do. */
-export function endingPod(name: string, spec: Partial<V1PodSpec> = {}): object {
-  const all = { containers: [client("app")], restartPolicy: "Never", ...spec };
-  return { apiVersion: "v1", kind: "Pod", ...template(name, podSpec(all)) };
+export function endingPod(
+  name: string,
+  own: Partial<V1PodSpec> = {},
+  annotations: Readonly<Record<string, string>> = {},
+): object {
+  const all = { containers: [client("app")], restartPolicy: "Never", ...own };
+  const { metadata, spec } = template(name, podSpec(all));
+  return { apiVersion: "v1", kind: "Pod", metadata: { ...metadata, annotations }, spec };
 }
 
 export function deployment(name: string): object {

@@ -1,4 +1,4 @@
-import { access, cp, realpath, symlink } from "node:fs/promises";
+import { access, cp, realpath, symlink, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { copyInto, librariesOf } from "./local-base.ts";
 
@@ -10,14 +10,20 @@ const VERBS = ["", "-save", "-restore"] as const;
 const OTHERS = ["conntrack", "ip"] as const;
 
 /**
- * Copies into a root file system what `irsa shim rules` runs, from this machine, as the packages of
- * Dockerfile.iptables have it: iptables in both back ends, conntrack and ip.
+ * Writes the build context of a base image that has beside another base what `irsa shim rules` runs, from
+ * this machine, as the packages of Dockerfile.iptables have it: iptables in both back ends, conntrack and
+ * ip.
+ *
+ * @param folder Where to; it must exist.
+ * @param base That with Node, of this machine too.
  */
-export async function copyIptables(rootfs: string): Promise<void> {
-  const backends = BACKENDS.map((backend) => `xtables-${backend}-multi`);
-  const programs = await Promise.all([...backends, ...OTHERS].map(findProgram));
-  for (const [i, name] of [...backends, ...OTHERS].entries()) {
-    await copyInto(rootfs, programs[i] ?? "", join(SBIN, name));
+export async function writeIptablesBase(folder: string, base: string): Promise<void> {
+  const rootfs = join(folder, "rootfs");
+  const programs: string[] = [];
+  for (const name of [...BACKENDS.map(multiOf), ...OTHERS]) {
+    const program = await findProgram(name);
+    await copyInto(rootfs, program, join(SBIN, name));
+    programs.push(program);
   }
   const libraries = await librariesOf(...programs);
   for (const library of libraries) await copyInto(rootfs, library, library);
@@ -30,10 +36,15 @@ export async function copyIptables(rootfs: string): Promise<void> {
     for (const family of FAMILIES) {
       for (const verb of VERBS) {
         const link = join(rootfs, SBIN, `${family}-${backend}${verb}`);
-        await symlink(`xtables-${backend}-multi`, link);
+        await symlink(multiOf(backend), link);
       }
     }
   }
+  await writeFile(join(folder, "Dockerfile"), `FROM ${base}\nCOPY rootfs/ /\n`);
+}
+
+function multiOf(backend: (typeof BACKENDS)[number]): string {
+  return `xtables-${backend}-multi`;
 }
 
 async function findProgram(name: string): Promise<string> {
