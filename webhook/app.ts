@@ -9,7 +9,7 @@ import {
   type MutationSettings,
   type ServiceAccountState,
 } from "./mutation.ts";
-import { serviceAccountNameOf } from "./pod.ts";
+import { serviceAccountNameOf } from "./pod/pod.ts";
 import type { NamespacePolicy } from "../lib/namespace-policy.ts";
 import { shownRole } from "../lib/quoted.ts";
 import { readBody } from "./request-body.ts";

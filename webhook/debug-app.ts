@@ -2,7 +2,7 @@ import express, { type Express } from "express";
 import { isLoopback } from "../lib/loopback.ts";
 import type { ListWatch } from "../lib/kube/list-watch.ts";
 import type { NamespacePolicy } from "../lib/namespace-policy.ts";
-import type { Annotations } from "./pod.ts";
+import type { Annotations } from "./pod/pod.ts";
 
 type Shown<T> = Pick<ListWatch<T>, "entries" | "size" | "synced" | "staleSeconds">;
 

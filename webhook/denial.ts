@@ -1,5 +1,5 @@
 import { POLICY_KEYS, type NamespacePolicy } from "../lib/namespace-policy.ts";
-import { serviceAccountNameOf, type Pod } from "./pod.ts";
+import { serviceAccountNameOf, type Pod } from "./pod/pod.ts";
 import { quoted, shownRole } from "../lib/quoted.ts";
 import { INJECTION_LABEL } from "./tier.ts";
 

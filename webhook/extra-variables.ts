@@ -1,5 +1,5 @@
 import type { Identity } from "./identity.ts";
-import type { Pod } from "./pod.ts";
+import type { Pod } from "./pod/pod.ts";
 import { sessionNameOf } from "../lib/session-name.ts";
 
 export interface ExtraVariableSettings {

@@ -8,7 +8,7 @@ import {
   type IdentitySource,
 } from "./identity-source.ts";
 import { POLICY_KEYS } from "../lib/namespace-policy.ts";
-import type { Annotations } from "./pod.ts";
+import type { Annotations } from "./pod/pod.ts";
 import { quoted, shownRole } from "../lib/quoted.ts";
 import { ROLE_ARN_SHAPE, roleArnProblem } from "./role-arn-problem.ts";
 

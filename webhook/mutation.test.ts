@@ -9,7 +9,7 @@ import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "./confi
 import { NO_ASSOCIATION, UNREAD_ENTRY, type Association } from "./identity-source.ts";
 import { mutationOf, type Mutation, type ServiceAccountState } from "./mutation.ts";
 import { parseNamespacePolicy } from "../lib/namespace-policy.ts";
-import { parsePod, type Annotations } from "./pod.ts";
+import { parsePod, type Annotations } from "./pod/pod.ts";
 import type { Tier } from "./tier.ts";
 
 interface Fixture {

@@ -5,7 +5,7 @@ import jsonPatch from "fast-json-patch";
 import { defineConfig } from "../lib/config.ts";
 import { MUTATION_SETTINGS, mutationSettingsOf } from "./config.ts";
 import { injectionOf, type Injection } from "./patch.ts";
-import { parsePod } from "./pod.ts";
+import { parsePod } from "./pod/pod.ts";
 
 // What holds for every pod; case by case it is fixtures/*.yaml.
 

@@ -7,8 +7,8 @@ import {
   type ExtraVariable,
   type ExtraVariableSettings,
 } from "./extra-variables.ts";
-import { isWindows } from "./operating-system.ts";
-import type { Container, Pod, PodSpec, Volume } from "./pod.ts";
+import { isWindows } from "./pod/operating-system.ts";
+import type { Container, Pod, PodSpec, Volume } from "./pod/pod.ts";
 import { quoted } from "../lib/quoted.ts";
 import { deliveryOf, type DeliverySettings, type TokenDelivery } from "./token-delivery.ts";
 import { tokenPlaceIn } from "./token-place.ts";

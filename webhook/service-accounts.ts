@@ -4,7 +4,7 @@ import type { Logger } from "../lib/log.ts";
 import { annotatedAtMs } from "./annotation-time.ts";
 import { LiveReads, type LiveReadsDeps } from "../lib/kube/live-reads.ts";
 import type { ServiceAccountState } from "./mutation.ts";
-import type { Annotations } from "./pod.ts";
+import type { Annotations } from "./pod/pod.ts";
 import { RecentKeys } from "./recent-keys.ts";
 
 /** All that is kept of a ServiceAccount, since a cluster may have 100,000 of them. */

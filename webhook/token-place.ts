@@ -1,5 +1,5 @@
 import { posix } from "node:path";
-import type { Container, Volume, VolumeMount } from "./pod.ts";
+import type { Container, Volume, VolumeMount } from "./pod/pod.ts";
 import { quoted } from "../lib/quoted.ts";
 import type { TokenVolume } from "./token-delivery.ts";
 

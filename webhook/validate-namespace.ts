@@ -7,7 +7,7 @@ import {
   POLICY_PREFIX,
 } from "../lib/namespace-policy.ts";
 import { nearestName } from "./nearest-name.ts";
-import type { Annotations } from "./pod.ts";
+import type { Annotations } from "./pod/pod.ts";
 import { quoted } from "../lib/quoted.ts";
 import { roleArnProblem } from "./role-arn-problem.ts";
 import { INJECTION_DISABLED, INJECTION_LABEL, tierOf } from "./tier.ts";

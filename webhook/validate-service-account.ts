@@ -13,7 +13,7 @@ import {
   type NamespacePolicy,
 } from "../lib/namespace-policy.ts";
 import { nearestName } from "./nearest-name.ts";
-import type { Annotations } from "./pod.ts";
+import type { Annotations } from "./pod/pod.ts";
 import { quoted } from "../lib/quoted.ts";
 import { roleArnProblem } from "./role-arn-problem.ts";
 import { INJECTION_LABEL } from "./tier.ts";

@@ -5,7 +5,7 @@ import { defineConfig } from "../lib/config.ts";
 import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "./config.ts";
 import { mutationOf } from "./mutation.ts";
 import { parseNamespacePolicy } from "../lib/namespace-policy.ts";
-import { parsePod } from "./pod.ts";
+import { parsePod } from "./pod/pod.ts";
 import { validateNamespace } from "./validate-namespace.ts";
 import { validateServiceAccount } from "./validate-service-account.ts";
 

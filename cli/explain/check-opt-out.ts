@@ -1,5 +1,5 @@
 import { podStateOf } from "../../webhook/audit/pod-state.ts";
-import { containerSelection } from "../../webhook/container-selection.ts";
+import { containerSelection } from "../../webhook/pod/container-selection.ts";
 import { AWS_SKIP_LABEL, INJECTION_DISABLED, INJECTION_LABEL } from "../../webhook/tier.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Standing } from "./standing.ts";

@@ -11,7 +11,7 @@ import {
   settings,
 } from "../../test/fakes/fine-pod.ts";
 import { mutationOf } from "../../webhook/mutation.ts";
-import { parsePod } from "../../webhook/pod.ts";
+import { parsePod } from "../../webhook/pod/pod.ts";
 import { explainPod } from "./explain-pod.ts";
 
 describe("explainPod", () => {

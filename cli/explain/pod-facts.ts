@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import { z } from "zod";
-import { isWindows } from "../../webhook/operating-system.ts";
-import { parsePod } from "../../webhook/pod.ts";
+import { isWindows } from "../../webhook/pod/operating-system.ts";
+import { parsePod } from "../../webhook/pod/pod.ts";
 
 const text = z.string().nullish();
 const id = z.number().int().nullish();

@@ -6,7 +6,7 @@ import { KubeObject } from "../../lib/kube/kube-object.ts";
 import { entryFor, parseConfigMapEntries } from "../../webhook/config-map-entries.ts";
 import { CONFIG_MAP_NAME } from "../../webhook/config-map-watch.ts";
 import type { ConfigMapEntry } from "../../webhook/identity-source.ts";
-import { parsePod, serviceAccountNameOf } from "../../webhook/pod.ts";
+import { parsePod, serviceAccountNameOf } from "../../webhook/pod/pod.ts";
 import { identityWebhooksIn, type IdentityWebhook } from "./identity-webhook.ts";
 import { reachWebhook } from "./reach-webhook.ts";
 import { nodeNameOf } from "./shim-caller.ts";

@@ -2,8 +2,13 @@ import { z } from "zod";
 import { AppError, reasonOf } from "../../lib/errors.ts";
 import { MUTATION_REASONS, mutationOf, type MutationSettings } from "../../webhook/mutation.ts";
 import type { AddOperation } from "../../webhook/add-operation.ts";
-import { parsePod, serviceAccountNameOf, type Annotations, type Pod } from "../../webhook/pod.ts";
-import { objectsIn, podTemplateOf, titleOf } from "../../webhook/pod-templates.ts";
+import {
+  parsePod,
+  serviceAccountNameOf,
+  type Annotations,
+  type Pod,
+} from "../../webhook/pod/pod.ts";
+import { objectsIn, podTemplateOf, titleOf } from "../../webhook/pod/pod-templates.ts";
 import type { Manifest, ManifestStream } from "./manifest-stream.ts";
 import { patchManifest } from "./patch-manifest.ts";
 

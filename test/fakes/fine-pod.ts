@@ -9,7 +9,7 @@ import { defineConfig } from "../../lib/config.ts";
 import type { KubeObject } from "../../lib/kube/kube-object.ts";
 import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "../../webhook/config.ts";
 import { mutationOf } from "../../webhook/mutation.ts";
-import { parsePod } from "../../webhook/pod.ts";
+import { parsePod } from "../../webhook/pod/pod.ts";
 import { mutatingWebhookConfiguration } from "../../webhook/webhook-configurations.ts";
 
 export const ROLE = "arn:aws:iam::111122223333:role/reader";

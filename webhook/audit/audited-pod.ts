@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { KubeObject } from "../../lib/kube/kube-object.ts";
-import { parsePod, serviceAccountNameOf, type Container, type Pod } from "../pod.ts";
+import { parsePod, serviceAccountNameOf, type Container, type Pod } from "../pod/pod.ts";
 import { containersOf } from "./carried.ts";
 import { podStateOf } from "./pod-state.ts";
 

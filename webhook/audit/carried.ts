@@ -1,5 +1,5 @@
 import { posix } from "node:path";
-import type { Container, Pod } from "../pod.ts";
+import type { Container, Pod } from "../pod/pod.ts";
 
 /** Variables by which a container is given an identity: web identity, and container credentials. */
 const IDENTITY_VARIABLES: ReadonlySet<string> = new Set([

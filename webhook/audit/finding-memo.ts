@@ -1,7 +1,7 @@
 import type { Association } from "../identity-source.ts";
 import type { MutationSettings } from "../mutation.ts";
 import type { NamespacePolicy } from "../../lib/namespace-policy.ts";
-import type { Annotations, Pod } from "../pod.ts";
+import type { Annotations, Pod } from "../pod/pod.ts";
 import { podOf, type AuditedPod } from "./audited-pod.ts";
 import { findingOf, type Finding } from "./finding.ts";
 

@@ -4,7 +4,7 @@ import jsonPatch from "fast-json-patch";
 import { defineConfig } from "../../lib/config.ts";
 import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "../config.ts";
 import { mutationOf, type ServiceAccountState } from "../mutation.ts";
-import { parsePod, type Pod } from "../pod.ts";
+import { parsePod, type Pod } from "../pod/pod.ts";
 import { findingOf, type Finding } from "./finding.ts";
 
 const ROLE = "arn:aws:iam::111122223333:role/reader";

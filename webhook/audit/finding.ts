@@ -1,6 +1,6 @@
 import { quoted } from "../../lib/quoted.ts";
 import { mutationOf } from "../mutation.ts";
-import type { Pod } from "../pod.ts";
+import type { Pod } from "../pod/pod.ts";
 import {
   carriedOf,
   containersOf,

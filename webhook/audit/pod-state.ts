@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Pod } from "../pod.ts";
+import type { Pod } from "../pod/pod.ts";
 
 const text = z.string().nullish();
 const labels = z.record(z.string(), text).nullish();

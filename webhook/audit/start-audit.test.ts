@@ -9,7 +9,7 @@ import { defineConfig } from "../../lib/config.ts";
 import type { LeaseTask } from "../../lib/kube/lease.ts";
 import { MUTATION_SETTINGS, mutationSettingsOf } from "../config.ts";
 import { NO_ASSOCIATION } from "../identity-source.ts";
-import type { Annotations } from "../pod.ts";
+import type { Annotations } from "../pod/pod.ts";
 import { createAuditMetrics } from "./audit-metrics.ts";
 import { REFUSED_RETRY_MS } from "./evictor.ts";
 import { startAudit, type Audit } from "./start-audit.ts";

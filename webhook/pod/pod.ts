@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { AppError } from "../lib/errors.ts";
+import { AppError } from "../../lib/errors.ts";
 
 // Absent and null are the same to Kubernetes' Go types, so both pass everywhere.
 const text = z.string().nullish();
