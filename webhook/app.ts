@@ -23,7 +23,7 @@ import {
   type ReviewAnswer,
   type ReviewRequest,
 } from "./review.ts";
-import { MUTATE_PATHS, TOKEN_REQUEST_PATH, VALIDATE_PATH, type Tier } from "./tier.ts";
+import { MUTATE_PATHS, TOKEN_REQUEST_PATH, VALIDATE_PATH, type Tier } from "./coverage/tier.ts";
 import {
   isTokenRequest,
   parseTokenQuestion,

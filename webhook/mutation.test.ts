@@ -10,7 +10,7 @@ import { NO_ASSOCIATION, UNREAD_ENTRY, type Association } from "./identity-sourc
 import { mutationOf, type Mutation, type ServiceAccountState } from "./mutation.ts";
 import { parseNamespacePolicy } from "../lib/namespace-policy.ts";
 import { parsePod, type Annotations } from "./pod/pod.ts";
-import type { Tier } from "./tier.ts";
+import type { Tier } from "./coverage/tier.ts";
 
 interface Fixture {
   readonly flags?: readonly string[];

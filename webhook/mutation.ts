@@ -6,7 +6,7 @@ import { NO_ASSOCIATION, UNREAD_ENTRY, type Association } from "./identity-sourc
 import { allowsRole, type NamespacePolicy } from "../lib/namespace-policy.ts";
 import { injectionOf, type InjectionSettings } from "./patch.ts";
 import type { Annotations, Container, Pod } from "./pod/pod.ts";
-import type { Tier } from "./tier.ts";
+import type { Tier } from "./coverage/tier.ts";
 import { shimTokenOf } from "./shim-token.ts";
 import { deliveryOf } from "./token-delivery.ts";
 

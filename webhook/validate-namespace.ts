@@ -10,7 +10,7 @@ import { nearestName } from "./nearest-name.ts";
 import type { Annotations } from "./pod/pod.ts";
 import { quoted } from "../lib/quoted.ts";
 import { roleArnProblem } from "./role-arn-problem.ts";
-import { INJECTION_DISABLED, INJECTION_LABEL, tierOf } from "./tier.ts";
+import { INJECTION_DISABLED, INJECTION_LABEL, tierOf } from "./coverage/tier.ts";
 import {
   partitionProblem,
   type ValidatedObject,

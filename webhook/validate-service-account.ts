@@ -16,7 +16,7 @@ import { nearestName } from "./nearest-name.ts";
 import type { Annotations } from "./pod/pod.ts";
 import { quoted } from "../lib/quoted.ts";
 import { roleArnProblem } from "./role-arn-problem.ts";
-import { INJECTION_LABEL } from "./tier.ts";
+import { INJECTION_LABEL } from "./coverage/tier.ts";
 
 /** What the judgement depends on beside the object. */
 export interface ValidationSettings extends Pick<

@@ -1,5 +1,5 @@
-import { INJECTION_LABEL } from "../../webhook/tier.ts";
-import { mutatingWebhookConfiguration } from "../../webhook/webhook-configurations.ts";
+import { INJECTION_LABEL } from "../../webhook/coverage/tier.ts";
+import { mutatingWebhookConfiguration } from "../../webhook/coverage/webhook-configurations.ts";
 
 /** Names that the demo uses, in the cluster and in AWS alike. */
 export const NAMESPACE = "reports";

@@ -1,5 +1,5 @@
-import { SYSTEM_NAMESPACES } from "../../webhook/webhook-configurations.ts";
-import { INJECTION_DISABLED, INJECTION_LABEL, tierOf } from "../../webhook/tier.ts";
+import { SYSTEM_NAMESPACES } from "../../webhook/coverage/webhook-configurations.ts";
+import { INJECTION_DISABLED, INJECTION_LABEL, tierOf } from "../../webhook/coverage/tier.ts";
 import { describeTarget } from "./identity-webhook.ts";
 import { isLoopback } from "../../lib/loopback.ts";
 import { unreadStep } from "./unread-step.ts";

@@ -1,6 +1,10 @@
 import { podStateOf } from "../../webhook/audit/pod-state.ts";
 import { containerSelection } from "../../webhook/pod/container-selection.ts";
-import { AWS_SKIP_LABEL, INJECTION_DISABLED, INJECTION_LABEL } from "../../webhook/tier.ts";
+import {
+  AWS_SKIP_LABEL,
+  INJECTION_DISABLED,
+  INJECTION_LABEL,
+} from "../../webhook/coverage/tier.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Standing } from "./standing.ts";
 import type { Step } from "./step.ts";

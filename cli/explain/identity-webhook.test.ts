@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { mutatingWebhookConfiguration } from "../../webhook/webhook-configurations.ts";
+import { mutatingWebhookConfiguration } from "../../webhook/coverage/webhook-configurations.ts";
 import { describeTarget, identityWebhooksIn, type IdentityWebhook } from "./identity-webhook.ts";
 
 const service = { namespace: "eks", name: "webhook" };

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { MUTATE_PATHS, type Tier } from "../../webhook/tier.ts";
+import { MUTATE_PATHS, type Tier } from "../../webhook/coverage/tier.ts";
 import { LabelSelector, selects } from "./label-selector.ts";
 
 const text = z.string().nullish();

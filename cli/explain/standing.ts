@@ -9,7 +9,7 @@ import {
 } from "../../webhook/mutation.ts";
 import { parseNamespacePolicy } from "../../lib/namespace-policy.ts";
 import { parsePod, serviceAccountNameOf, type Container, type Pod } from "../../webhook/pod/pod.ts";
-import { AWS_SKIP_LABEL, INJECTION_LABEL, tierOf, type Tier } from "../../webhook/tier.ts";
+import { AWS_SKIP_LABEL, INJECTION_LABEL, tierOf, type Tier } from "../../webhook/coverage/tier.ts";
 import { podFactsOf, type ContainerFacts, type PodFacts } from "./pod-facts.ts";
 import type { ObservedWebhook, Snapshot } from "./snapshot.ts";
 

@@ -7,7 +7,7 @@ import { prepareStage } from "../../cli/demo/stage.ts";
 import { connect, type KubeConnection } from "../../lib/kube/connection.ts";
 import { webhookConfig } from "../../webhook/config.ts";
 import { startWebhook } from "../../webhook/main.ts";
-import { mutatingWebhookConfiguration } from "../../webhook/webhook-configurations.ts";
+import { mutatingWebhookConfiguration } from "../../webhook/coverage/webhook-configurations.ts";
 import { createCollectedLog } from "../fakes/collected-log.ts";
 import { missingComponents } from "../kubernetes/components.ts";
 import { startControlPlane, type ControlPlane } from "../kubernetes/control-plane.ts";

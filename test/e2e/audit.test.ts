@@ -6,7 +6,7 @@ import { prepareStage, type Stage } from "../../cli/demo/stage.ts";
 import { connect, type KubeAnswer, type KubeConnection } from "../../lib/kube/connection.ts";
 import { webhookConfig } from "../../webhook/config.ts";
 import { startWebhook, type RunningWebhook } from "../../webhook/main.ts";
-import { mutatingWebhookConfiguration } from "../../webhook/webhook-configurations.ts";
+import { mutatingWebhookConfiguration } from "../../webhook/coverage/webhook-configurations.ts";
 import { createCollectedLog } from "../fakes/collected-log.ts";
 import { missingComponents } from "../kubernetes/components.ts";
 import { startControlPlane, type ControlPlane } from "../kubernetes/control-plane.ts";

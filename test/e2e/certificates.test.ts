@@ -14,7 +14,7 @@ import { parseSecretData } from "../../webhook/certificates/secret-data.ts";
 import {
   mutatingWebhookConfiguration,
   validatingWebhookConfiguration,
-} from "../../webhook/webhook-configurations.ts";
+} from "../../webhook/coverage/webhook-configurations.ts";
 import { startTcpBalancer, type TcpBalancer } from "../fakes/tcp-balancer.ts";
 import { missingComponents } from "../kubernetes/components.ts";
 import { startControlPlane, type ControlPlane } from "../kubernetes/control-plane.ts";

@@ -5,7 +5,7 @@ import { connect, type KubeAnswer, type KubeConnection } from "../../lib/kube/co
 import { createLogger } from "../../lib/log.ts";
 import { webhookConfig } from "../../webhook/config.ts";
 import { startWebhook } from "../../webhook/main.ts";
-import { mutatingWebhookConfiguration } from "../../webhook/webhook-configurations.ts";
+import { mutatingWebhookConfiguration } from "../../webhook/coverage/webhook-configurations.ts";
 import { forEachBounded } from "../fakes/for-each-bounded.ts";
 import { missingComponents } from "../kubernetes/components.ts";
 import { startControlPlane } from "../kubernetes/control-plane.ts";

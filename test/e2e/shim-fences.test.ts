@@ -14,7 +14,7 @@ import { followNodePods } from "../../metadata-shim/caller/node-pods.ts";
 import { tokenRequestPolicy } from "../../metadata-shim/token-request-policy.ts";
 import { webhookConfig } from "../../webhook/config.ts";
 import { startWebhook } from "../../webhook/main.ts";
-import { validatingWebhookConfiguration } from "../../webhook/webhook-configurations.ts";
+import { validatingWebhookConfiguration } from "../../webhook/coverage/webhook-configurations.ts";
 import { createCollectedLog } from "../fakes/collected-log.ts";
 import { until } from "../fakes/until.ts";
 import { missingComponents } from "../kubernetes/components.ts";

@@ -5,7 +5,7 @@ import { connect, type KubeConnection } from "../../lib/kube/connection.ts";
 import { createLogger } from "../../lib/log.ts";
 import { webhookConfig } from "../../webhook/config.ts";
 import { startWebhook, type RunningWebhook } from "../../webhook/main.ts";
-import { mutatingWebhookConfiguration } from "../../webhook/webhook-configurations.ts";
+import { mutatingWebhookConfiguration } from "../../webhook/coverage/webhook-configurations.ts";
 import { until } from "../fakes/until.ts";
 import { missingComponents } from "../kubernetes/components.ts";
 import { startControlPlane, type ControlPlane } from "../kubernetes/control-plane.ts";

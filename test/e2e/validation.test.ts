@@ -9,7 +9,7 @@ import { prepareStage } from "../../cli/demo/stage.ts";
 import { createLogger } from "../../lib/log.ts";
 import { webhookConfig } from "../../webhook/config.ts";
 import { startWebhook } from "../../webhook/main.ts";
-import { validatingWebhookConfiguration } from "../../webhook/webhook-configurations.ts";
+import { validatingWebhookConfiguration } from "../../webhook/coverage/webhook-configurations.ts";
 import { missingComponents } from "../kubernetes/components.ts";
 import { startControlPlane, type ControlPlane } from "../kubernetes/control-plane.ts";
 import { until } from "../fakes/until.ts";

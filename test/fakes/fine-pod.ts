@@ -10,7 +10,7 @@ import type { KubeObject } from "../../lib/kube/kube-object.ts";
 import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "../../webhook/config.ts";
 import { mutationOf } from "../../webhook/mutation.ts";
 import { parsePod } from "../../webhook/pod/pod.ts";
-import { mutatingWebhookConfiguration } from "../../webhook/webhook-configurations.ts";
+import { mutatingWebhookConfiguration } from "../../webhook/coverage/webhook-configurations.ts";
 
 export const ROLE = "arn:aws:iam::111122223333:role/reader";
 export const ROLE_KEY = "eks.amazonaws.com/role-arn";

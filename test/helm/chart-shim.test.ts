@@ -4,7 +4,7 @@ import { shimConfig } from "../../metadata-shim/config.ts";
 import { legacyPlaceOf } from "../../metadata-shim/role/legacy-config.ts";
 import { applyConfig, removeConfig } from "../../metadata-shim/rules/rules-config.ts";
 import { tokenRequestPolicy } from "../../metadata-shim/token-request-policy.ts";
-import { validatingWebhookConfiguration } from "../../webhook/webhook-configurations.ts";
+import { validatingWebhookConfiguration } from "../../webhook/coverage/webhook-configurations.ts";
 import { missingHelm } from "./helm-program.ts";
 import {
   agentOf,

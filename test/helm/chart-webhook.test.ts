@@ -4,7 +4,7 @@ import { webhookConfig } from "../../webhook/config.ts";
 import {
   mutatingWebhookConfiguration,
   validatingWebhookConfiguration,
-} from "../../webhook/webhook-configurations.ts";
+} from "../../webhook/coverage/webhook-configurations.ts";
 import { missingHelm } from "./helm-program.ts";
 import {
   NAMESPACE,

@@ -7,7 +7,7 @@ import {
   caBundlePatch,
   WebhookConfigurationObject,
 } from "../../webhook/certificates/ca-bundle-patch.ts";
-import { mutatingWebhookConfiguration } from "../../webhook/webhook-configurations.ts";
+import { mutatingWebhookConfiguration } from "../../webhook/coverage/webhook-configurations.ts";
 import { missingComponents } from "./components.ts";
 import { startControlPlane, type ControlPlane } from "./control-plane.ts";
 

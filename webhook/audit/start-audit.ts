@@ -12,7 +12,7 @@ import { parseNamespacePolicy, type NamespacePolicy } from "../../lib/namespace-
 import type { KnownServiceAccount } from "../service-accounts.ts";
 import type { AuditMetrics } from "./audit-metrics.ts";
 import { Auditor } from "./auditor.ts";
-import { coverageLabelOf, isCovered, type Coverage } from "./coverage.ts";
+import { coverageLabelOf, isCovered, type Coverage } from "../coverage/coverage.ts";
 import { FindingMemo } from "./finding-memo.ts";
 
 export interface AuditDeps {

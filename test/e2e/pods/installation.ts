@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createTrust } from "../../../cli/demo/aws-account.ts";
 import type { RunningServer } from "../../../lib/http.ts";
-import { INJECTION_LABEL } from "../../../webhook/tier.ts";
+import { INJECTION_LABEL } from "../../../webhook/coverage/tier.ts";
 import { findHelm } from "../../helm/helm-program.ts";
 import { CHART, NAMESPACE, RELEASE } from "../../helm/rendered-chart.ts";
 import type { Cluster } from "../../kubernetes/cluster.ts";

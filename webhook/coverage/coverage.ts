@@ -1,5 +1,5 @@
-import { SYSTEM_NAMESPACES } from "../webhook-configurations.ts";
-import { INJECTION_DISABLED, INJECTION_LABEL, tierOf } from "../tier.ts";
+import { SYSTEM_NAMESPACES } from "./webhook-configurations.ts";
+import { INJECTION_DISABLED, INJECTION_LABEL, tierOf } from "./tier.ts";
 
 /** Which namespaces the webhook is asked about. */
 export interface Coverage {
