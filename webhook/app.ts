@@ -2,7 +2,7 @@ import express, { type ErrorRequestHandler, type Express, type Response } from "
 import { AppError, reasonOf } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Outcome, OutcomeReason, WebhookMetrics } from "./metrics.ts";
-import type { Association } from "./identity-source.ts";
+import type { Association } from "./identity/identity-source.ts";
 import {
   mutationOf,
   type MutationInputs,

@@ -10,7 +10,7 @@ import {
   parseConfigMapEntries,
   type ConfigMapEntries,
 } from "./config-map-entries.ts";
-import { UNREAD_ENTRY, type ConfigMapEntry } from "./identity-source.ts";
+import { UNREAD_ENTRY, type ConfigMapEntry } from "./identity/identity-source.ts";
 import { LastGood } from "./last-good.ts";
 
 export interface ConfigMapWatchOptions {

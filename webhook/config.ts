@@ -6,8 +6,8 @@ import { LOG_LEVELS } from "../lib/log.ts";
 import { CERTIFICATE_SETTINGS, checkCertificateConfig } from "./certificates/certificate-config.ts";
 import { AUDIT_SETTINGS, checkAuditConfig } from "./audit/audit-config.ts";
 import { droppedSuites, isSuite, suiteNamesOf } from "./cipher-suites.ts";
-import type { RoleAccount } from "./compose-role-arn.ts";
-import { MAX_TOKEN_EXPIRATION_SECONDS, MIN_TOKEN_EXPIRATION_SECONDS } from "./identity.ts";
+import type { RoleAccount } from "./identity/compose-role-arn.ts";
+import { MAX_TOKEN_EXPIRATION_SECONDS, MIN_TOKEN_EXPIRATION_SECONDS } from "./identity/identity.ts";
 import type { MutationSettings } from "./mutation.ts";
 import { VALIDATION_MODES } from "./validation.ts";
 

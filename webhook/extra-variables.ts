@@ -1,4 +1,4 @@
-import type { Identity } from "./identity.ts";
+import type { Identity } from "./identity/identity.ts";
 import type { Pod } from "./pod/pod.ts";
 import { sessionNameOf } from "../lib/session-name.ts";
 

@@ -10,7 +10,7 @@ import { startServingCertificate } from "./certificates/serving-certificate.ts";
 import { createApp } from "./app.ts";
 import { createAuditMetrics } from "./audit/audit-metrics.ts";
 import { startAudit, type Audit } from "./audit/start-audit.ts";
-import type { RoleAccount } from "./compose-role-arn.ts";
+import type { RoleAccount } from "./identity/compose-role-arn.ts";
 import { ciphersOf } from "./cipher-suites.ts";
 import {
   configWarnings,
@@ -19,7 +19,7 @@ import {
   mutationSettingsOf,
   type WebhookConfig,
 } from "./config.ts";
-import { readInstanceAccount } from "./instance-identity.ts";
+import { readInstanceAccount } from "./identity/instance-identity.ts";
 import { createAssociations, knownAssociation } from "./associations.ts";
 import { watchConfigMap } from "./config-map-watch.ts";
 import { watchContainerCredentials } from "./container-credentials-file.ts";

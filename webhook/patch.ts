@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import { appendOperations, type AddOperation } from "./add-operation.ts";
-import type { Identity } from "./identity.ts";
+import type { Identity } from "./identity/identity.ts";
 import {
   sessionVariable,
   switchVariables,

@@ -1,5 +1,5 @@
 import { parseRoleArn } from "../lib/arn.ts";
-import { composeRoleArn } from "./compose-role-arn.ts";
+import { composeRoleArn } from "./identity/compose-role-arn.ts";
 import {
   allowsRole,
   parseNamespacePolicy,
@@ -9,7 +9,7 @@ import {
 import { nearestName } from "./nearest-name.ts";
 import type { Annotations } from "./pod/pod.ts";
 import { quoted } from "../lib/quoted.ts";
-import { roleArnProblem } from "./role-arn-problem.ts";
+import { roleArnProblem } from "./identity/role-arn-problem.ts";
 import { INJECTION_DISABLED, INJECTION_LABEL, tierOf } from "./coverage/tier.ts";
 import {
   partitionProblem,

@@ -1,11 +1,11 @@
 import { parseRoleArn, partitionOfRegion } from "../lib/arn.ts";
 import { parseGoBoolean, parseGoInteger } from "../lib/go-values.ts";
-import { composeRoleArn } from "./compose-role-arn.ts";
+import { composeRoleArn } from "./identity/compose-role-arn.ts";
 import {
   MAX_TOKEN_EXPIRATION_SECONDS,
   MIN_TOKEN_EXPIRATION_SECONDS,
   type IdentityDefaults,
-} from "./identity.ts";
+} from "./identity/identity.ts";
 import {
   allowsRole,
   POLICY_KEYS,
@@ -15,7 +15,7 @@ import {
 import { nearestName } from "./nearest-name.ts";
 import type { Annotations } from "./pod/pod.ts";
 import { quoted } from "../lib/quoted.ts";
-import { roleArnProblem } from "./role-arn-problem.ts";
+import { roleArnProblem } from "./identity/role-arn-problem.ts";
 import { INJECTION_LABEL } from "./coverage/tier.ts";
 
 /** What the judgement depends on beside the object. */

@@ -5,7 +5,7 @@ import type { KubeConnection } from "../../lib/kube/connection.ts";
 import { KubeObject } from "../../lib/kube/kube-object.ts";
 import { entryFor, parseConfigMapEntries } from "../../webhook/config-map-entries.ts";
 import { CONFIG_MAP_NAME } from "../../webhook/config-map-watch.ts";
-import type { ConfigMapEntry } from "../../webhook/identity-source.ts";
+import type { ConfigMapEntry } from "../../webhook/identity/identity-source.ts";
 import { parsePod, serviceAccountNameOf } from "../../webhook/pod/pod.ts";
 import { identityWebhooksIn, type IdentityWebhook } from "./identity-webhook.ts";
 import { reachWebhook } from "./reach-webhook.ts";

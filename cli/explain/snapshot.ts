@@ -1,5 +1,5 @@
 import type { KubeObject } from "../../lib/kube/kube-object.ts";
-import type { ConfigMapEntry } from "../../webhook/identity-source.ts";
+import type { ConfigMapEntry } from "../../webhook/identity/identity-source.ts";
 import type { IdentityWebhook } from "./identity-webhook.ts";
 import type { MetadataShim } from "./metadata-shims.ts";
 

@@ -1,6 +1,10 @@
 import { findingOf, type Finding } from "../../webhook/audit/finding.ts";
 import { annotatedAtMs } from "../../webhook/annotation-time.ts";
-import { NO_ASSOCIATION, UNREAD_ENTRY, type Association } from "../../webhook/identity-source.ts";
+import {
+  NO_ASSOCIATION,
+  UNREAD_ENTRY,
+  type Association,
+} from "../../webhook/identity/identity-source.ts";
 import {
   mutationOf,
   type Mutation,

@@ -1,4 +1,4 @@
-import type { Association } from "../identity-source.ts";
+import type { Association } from "../identity/identity-source.ts";
 import type { MutationSettings } from "../mutation.ts";
 import type { NamespacePolicy } from "../../lib/namespace-policy.ts";
 import type { Annotations, Pod } from "../pod/pod.ts";

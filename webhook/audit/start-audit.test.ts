@@ -8,7 +8,7 @@ import { until } from "../../test/fakes/until.ts";
 import { defineConfig } from "../../lib/config.ts";
 import type { LeaseTask } from "../../lib/kube/lease.ts";
 import { MUTATION_SETTINGS, mutationSettingsOf } from "../config.ts";
-import { NO_ASSOCIATION } from "../identity-source.ts";
+import { NO_ASSOCIATION } from "../identity/identity-source.ts";
 import type { Annotations } from "../pod/pod.ts";
 import { createAuditMetrics } from "./audit-metrics.ts";
 import { REFUSED_RETRY_MS } from "./evictor.ts";

@@ -6,7 +6,7 @@ import type { Lease } from "../../lib/kube/lease.ts";
 import { startListWatch, type ListWatch, type ListWatchEvent } from "../../lib/kube/list-watch.ts";
 import type { Transport } from "../../lib/kube/transport.ts";
 import type { Logger } from "../../lib/log.ts";
-import type { Association } from "../identity-source.ts";
+import type { Association } from "../identity/identity-source.ts";
 import type { MutationSettings } from "../mutation.ts";
 import { parseNamespacePolicy, type NamespacePolicy } from "../../lib/namespace-policy.ts";
 import type { KnownServiceAccount } from "../service-accounts.ts";

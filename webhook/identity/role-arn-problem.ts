@@ -1,4 +1,4 @@
-import { parseRoleArn } from "../lib/arn.ts";
+import { parseRoleArn } from "../../lib/arn.ts";
 
 /** Why a text is no role ARN, and what to write instead. */
 export interface RoleArnProblem {

@@ -1,5 +1,5 @@
-import { parseRoleArn } from "../lib/arn.ts";
-import { parseGoBoolean, parseGoInteger } from "../lib/go-values.ts";
+import { parseRoleArn } from "../../lib/arn.ts";
+import { parseGoBoolean, parseGoInteger } from "../../lib/go-values.ts";
 import { composeRoleArn, type RoleAccount } from "./compose-role-arn.ts";
 import {
   identitySourceOf,
@@ -7,9 +7,9 @@ import {
   type ConfigMapEntry,
   type IdentitySource,
 } from "./identity-source.ts";
-import { POLICY_KEYS } from "../lib/namespace-policy.ts";
-import type { Annotations } from "./pod/pod.ts";
-import { quoted, shownRole } from "../lib/quoted.ts";
+import { POLICY_KEYS } from "../../lib/namespace-policy.ts";
+import type { Annotations } from "../pod/pod.ts";
+import { quoted, shownRole } from "../../lib/quoted.ts";
 import { ROLE_ARN_SHAPE, roleArnProblem } from "./role-arn-problem.ts";
 
 interface TokenClaims {

@@ -1,4 +1,4 @@
-import type { Annotations } from "./pod/pod.ts";
+import type { Annotations } from "../pod/pod.ts";
 
 /** Where the identity of a pod was found, in the order of precedence. */
 export type IdentitySource =

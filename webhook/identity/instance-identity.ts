@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { partitionOfRegion } from "../lib/arn.ts";
-import { AppError, reasonOf } from "../lib/errors.ts";
-import { instanceMetadata } from "../lib/instance-metadata.ts";
+import { partitionOfRegion } from "../../lib/arn.ts";
+import { AppError, reasonOf } from "../../lib/errors.ts";
+import { instanceMetadata } from "../../lib/instance-metadata.ts";
 import type { RoleAccount } from "./compose-role-arn.ts";
 
 const InstanceIdentity = z.looseObject({

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { RequestListener } from "node:http";
 import { describe, it } from "node:test";
-import { listen } from "../lib/http.ts";
+import { listen } from "../../lib/http.ts";
 import { readInstanceAccount } from "./instance-identity.ts";
 
 const DOCUMENT = JSON.stringify({ accountId: "111122223333", region: "cn-north-1", version: "x" });
