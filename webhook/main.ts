@@ -20,9 +20,9 @@ import {
   type WebhookConfig,
 } from "./config.ts";
 import { readInstanceAccount } from "./identity/instance-identity.ts";
-import { createAssociations, knownAssociation } from "./associations.ts";
-import { watchConfigMap } from "./config-map-watch.ts";
-import { watchContainerCredentials } from "./container-credentials-file.ts";
+import { createAssociations, knownAssociation } from "./associations/associations.ts";
+import { watchConfigMap } from "./associations/config-map-watch.ts";
+import { watchContainerCredentials } from "./associations/container-credentials-file.ts";
 import { createDebugApp } from "./debug-app.ts";
 import { createMetrics, type ConfigSource } from "./metrics.ts";
 import { keepNamespace, Namespaces } from "./namespaces.ts";

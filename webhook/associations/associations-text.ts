@@ -1,5 +1,5 @@
-import { AppError, reasonOf } from "../lib/errors.ts";
-import { goFieldsOf, parseJson } from "../lib/go-json.ts";
+import { AppError, reasonOf } from "../../lib/errors.ts";
+import { goFieldsOf, parseJson } from "../../lib/go-json.ts";
 
 /** Longest content that is read, in characters: more than a ConfigMap can hold. */
 export const MAX_CONTENT_LENGTH = 4 * 1024 * 1024;

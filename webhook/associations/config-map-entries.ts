@@ -1,10 +1,13 @@
 import { z } from "zod";
-import { matchesGlob } from "../lib/glob.ts";
-import { goFieldsOf } from "../lib/go-json.ts";
+import { matchesGlob } from "../../lib/glob.ts";
+import { goFieldsOf } from "../../lib/go-json.ts";
 import { invalid, parseObjectText } from "./associations-text.ts";
-import { MAX_TOKEN_EXPIRATION_SECONDS, MIN_TOKEN_EXPIRATION_SECONDS } from "./identity/identity.ts";
-import type { ConfigMapEntry } from "./identity/identity-source.ts";
-import { quoted } from "../lib/quoted.ts";
+import {
+  MAX_TOKEN_EXPIRATION_SECONDS,
+  MIN_TOKEN_EXPIRATION_SECONDS,
+} from "../identity/identity.ts";
+import type { ConfigMapEntry } from "../identity/identity-source.ts";
+import { quoted } from "../../lib/quoted.ts";
 
 /** The roles of ServiceAccounts by name, as a ConfigMap gives them. */
 export interface ConfigMapEntries {

@@ -7,16 +7,16 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { describe, it } from "node:test";
 import { Registry } from "prom-client";
-import { createCollectedLog } from "../test/fakes/collected-log.ts";
-import { createMovedClock } from "../test/fakes/moved-clock.ts";
-import { startObjectServer, type ObjectServer } from "../test/fakes/object-server.ts";
-import { until } from "../test/fakes/until.ts";
-import { createAuthority, issueServingCertificate } from "../lib/certificates.ts";
+import { createCollectedLog } from "../../test/fakes/collected-log.ts";
+import { createMovedClock } from "../../test/fakes/moved-clock.ts";
+import { startObjectServer, type ObjectServer } from "../../test/fakes/object-server.ts";
+import { until } from "../../test/fakes/until.ts";
+import { createAuthority, issueServingCertificate } from "../../lib/certificates.ts";
 import { MAX_CONTENT_LENGTH } from "./associations-text.ts";
-import { webhookConfig } from "./config.ts";
+import { webhookConfig } from "../config.ts";
 import { CONTAINER_CREDENTIALS_POLL_MS } from "./container-credentials-file.ts";
-import { CERTIFICATE_POLL_MS } from "./certificates/serving-certificate.ts";
-import { startWebhook } from "./main.ts";
+import { CERTIFICATE_POLL_MS } from "../certificates/serving-certificate.ts";
+import { startWebhook } from "../main.ts";
 
 // The whole webhook with both configurations: what a pod gets while they change, also for the worse.
 

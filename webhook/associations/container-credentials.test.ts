@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
-import { AppError } from "../lib/errors.ts";
+import { AppError } from "../../lib/errors.ts";
 import { parseContainerCredentials } from "./container-credentials.ts";
 
 const good = { namespace: "team", serviceAccount: "app" };

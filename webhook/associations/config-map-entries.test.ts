@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
-import { AppError } from "../lib/errors.ts";
+import { AppError } from "../../lib/errors.ts";
 import { MAX_CONTENT_LENGTH } from "./associations-text.ts";
 import { entryFor, NO_ENTRIES, parseConfigMapEntries } from "./config-map-entries.ts";
 

@@ -1,7 +1,7 @@
-import type { Clock } from "../lib/clock.ts";
+import type { Clock } from "../../lib/clock.ts";
 import type { ConfigMapWatch } from "./config-map-watch.ts";
 import type { ContainerCredentialsFile } from "./container-credentials-file.ts";
-import { UNREAD_ENTRY, type Association } from "./identity/identity-source.ts";
+import { UNREAD_ENTRY, type Association } from "../identity/identity-source.ts";
 
 export interface AssociationsDeps {
   /** Undefined when the mode is off; so is the next. */

@@ -1,8 +1,8 @@
 import { open } from "node:fs/promises";
-import type { Clock } from "../lib/clock.ts";
-import { AppError } from "../lib/errors.ts";
-import type { Logger } from "../lib/log.ts";
-import { watchFiles } from "../lib/watch-files.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { AppError } from "../../lib/errors.ts";
+import type { Logger } from "../../lib/log.ts";
+import { watchFiles } from "../../lib/watch-files.ts";
 import { MAX_CONTENT_LENGTH } from "./associations-text.ts";
 import {
   parseContainerCredentials,

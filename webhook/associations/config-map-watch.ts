@@ -1,16 +1,16 @@
 import { z } from "zod";
-import type { Clock } from "../lib/clock.ts";
-import { AppError } from "../lib/errors.ts";
-import type { KubeConnection } from "../lib/kube/connection.ts";
-import { startListWatch } from "../lib/kube/list-watch.ts";
-import type { Logger } from "../lib/log.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { AppError } from "../../lib/errors.ts";
+import type { KubeConnection } from "../../lib/kube/connection.ts";
+import { startListWatch } from "../../lib/kube/list-watch.ts";
+import type { Logger } from "../../lib/log.ts";
 import {
   entryFor,
   NO_ENTRIES,
   parseConfigMapEntries,
   type ConfigMapEntries,
 } from "./config-map-entries.ts";
-import { UNREAD_ENTRY, type ConfigMapEntry } from "./identity/identity-source.ts";
+import { UNREAD_ENTRY, type ConfigMapEntry } from "../identity/identity-source.ts";
 import { LastGood } from "./last-good.ts";
 
 export interface ConfigMapWatchOptions {

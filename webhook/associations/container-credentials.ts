@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { goFieldsOf } from "../lib/go-json.ts";
+import { goFieldsOf } from "../../lib/go-json.ts";
 import { invalid, parseObjectText } from "./associations-text.ts";
 
 /** ServiceAccounts whose pods get container credentials, each as `namespace/name`. */
