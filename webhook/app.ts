@@ -8,7 +8,7 @@ import {
   type MutationInputs,
   type MutationSettings,
   type ServiceAccountState,
-} from "./mutation.ts";
+} from "./mutation/mutation.ts";
 import { serviceAccountNameOf } from "./pod/pod.ts";
 import type { NamespacePolicy } from "../lib/namespace-policy.ts";
 import { shownRole } from "../lib/quoted.ts";

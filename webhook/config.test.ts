@@ -12,7 +12,7 @@ import {
   webhookConfig,
 } from "./config.ts";
 import { createMetrics } from "./metrics.ts";
-import { MUTATION_REASONS } from "./mutation.ts";
+import { MUTATION_REASONS } from "./mutation/mutation.ts";
 
 const parse = (...argv: string[]): ReturnType<typeof webhookConfig.parse> =>
   webhookConfig.parse(argv, {});

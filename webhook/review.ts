@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { reasonOf } from "../lib/errors.ts";
 import { newEphemeralContainers } from "./pod/ephemeral-containers.ts";
-import type { Mutation, MutationReason } from "./mutation.ts";
+import type { Mutation, MutationReason } from "./mutation/mutation.ts";
 import { patchText } from "./patch-text.ts";
 import { parsePod, type Pod } from "./pod/pod.ts";
 import { shownRole } from "../lib/quoted.ts";

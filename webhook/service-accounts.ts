@@ -3,7 +3,7 @@ import type { KubeObject } from "../lib/kube/kube-object.ts";
 import type { Logger } from "../lib/log.ts";
 import { annotatedAtMs } from "./annotation-time.ts";
 import { LiveReads, type LiveReadsDeps } from "../lib/kube/live-reads.ts";
-import type { ServiceAccountState } from "./mutation.ts";
+import type { ServiceAccountState } from "./mutation/mutation.ts";
 import type { Annotations } from "./pod/pod.ts";
 import { RecentKeys } from "./recent-keys.ts";
 

@@ -1,5 +1,5 @@
 import { parseRoleArn } from "../../lib/arn.ts";
-import { MUTATION_REASONS } from "../../webhook/mutation.ts";
+import { MUTATION_REASONS } from "../../webhook/mutation/mutation.ts";
 import { renewCommand } from "./check-service-account.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Standing } from "./standing.ts";

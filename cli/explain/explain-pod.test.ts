@@ -10,7 +10,7 @@ import {
   ROLE,
   settings,
 } from "../../test/fakes/fine-pod.ts";
-import { mutationOf } from "../../webhook/mutation.ts";
+import { mutationOf } from "../../webhook/mutation/mutation.ts";
 import { parsePod } from "../../webhook/pod/pod.ts";
 import { explainPod } from "./explain-pod.ts";
 

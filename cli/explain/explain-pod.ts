@@ -1,4 +1,4 @@
-import type { MutationSettings } from "../../webhook/mutation.ts";
+import type { MutationSettings } from "../../webhook/mutation/mutation.ts";
 import {
   checkEnvironment,
   checkOtherCredentials,

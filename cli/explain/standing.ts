@@ -10,7 +10,7 @@ import {
   type Mutation,
   type MutationSettings,
   type ServiceAccountState,
-} from "../../webhook/mutation.ts";
+} from "../../webhook/mutation/mutation.ts";
 import { parseNamespacePolicy } from "../../lib/namespace-policy.ts";
 import { parsePod, serviceAccountNameOf, type Container, type Pod } from "../../webhook/pod/pod.ts";
 import { AWS_SKIP_LABEL, INJECTION_LABEL, tierOf, type Tier } from "../../webhook/coverage/tier.ts";

@@ -1,7 +1,11 @@
 import { z } from "zod";
 import { AppError, reasonOf } from "../../lib/errors.ts";
-import { MUTATION_REASONS, mutationOf, type MutationSettings } from "../../webhook/mutation.ts";
-import type { AddOperation } from "../../webhook/add-operation.ts";
+import {
+  MUTATION_REASONS,
+  mutationOf,
+  type MutationSettings,
+} from "../../webhook/mutation/mutation.ts";
+import type { AddOperation } from "../../webhook/mutation/add-operation.ts";
 import {
   parsePod,
   serviceAccountNameOf,

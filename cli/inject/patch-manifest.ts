@@ -9,8 +9,8 @@ import {
   type Node,
   type ToStringOptions,
 } from "yaml";
-import { applyOperations, keysOf } from "../../webhook/apply-operations.ts";
-import type { AddOperation } from "../../webhook/add-operation.ts";
+import { applyOperations, keysOf } from "../../webhook/mutation/apply-operations.ts";
+import type { AddOperation } from "../../webhook/mutation/add-operation.ts";
 import { KUBECTL_YAML } from "./kubectl-yaml.ts";
 import type { Manifest } from "./manifest-stream.ts";
 

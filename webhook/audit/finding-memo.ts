@@ -1,5 +1,5 @@
 import type { Association } from "../identity/identity-source.ts";
-import type { MutationSettings } from "../mutation.ts";
+import type { MutationSettings } from "../mutation/mutation.ts";
 import type { NamespacePolicy } from "../../lib/namespace-policy.ts";
 import type { Annotations, Pod } from "../pod/pod.ts";
 import { podOf, type AuditedPod } from "./audited-pod.ts";

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import jsonPatch from "fast-json-patch";
 import { defineConfig } from "../../lib/config.ts";
 import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "../config.ts";
-import { mutationOf, type ServiceAccountState } from "../mutation.ts";
+import { mutationOf, type ServiceAccountState } from "../mutation/mutation.ts";
 import { parsePod, type Pod } from "../pod/pod.ts";
 import { findingOf, type Finding } from "./finding.ts";
 

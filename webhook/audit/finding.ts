@@ -1,5 +1,5 @@
 import { quoted } from "../../lib/quoted.ts";
-import { mutationOf } from "../mutation.ts";
+import { mutationOf } from "../mutation/mutation.ts";
 import type { Pod } from "../pod/pod.ts";
 import {
   carriedOf,

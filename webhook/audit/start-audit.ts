@@ -7,7 +7,7 @@ import { startListWatch, type ListWatch, type ListWatchEvent } from "../../lib/k
 import type { Transport } from "../../lib/kube/transport.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { Association } from "../identity/identity-source.ts";
-import type { MutationSettings } from "../mutation.ts";
+import type { MutationSettings } from "../mutation/mutation.ts";
 import { parseNamespacePolicy, type NamespacePolicy } from "../../lib/namespace-policy.ts";
 import type { KnownServiceAccount } from "../service-accounts.ts";
 import type { AuditMetrics } from "./audit-metrics.ts";

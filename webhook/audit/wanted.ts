@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { AddOperation } from "../add-operation.ts";
+import type { AddOperation } from "../mutation/add-operation.ts";
 
 /** What a container should carry, as the patch of a pod without any identity says. */
 export interface Wanted {

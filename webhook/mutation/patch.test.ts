@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import jsonPatch from "fast-json-patch";
-import { defineConfig } from "../lib/config.ts";
-import { MUTATION_SETTINGS, mutationSettingsOf } from "./config.ts";
+import { defineConfig } from "../../lib/config.ts";
+import { MUTATION_SETTINGS, mutationSettingsOf } from "../config.ts";
 import { injectionOf, type Injection } from "./patch.ts";
-import { parsePod } from "./pod/pod.ts";
+import { parsePod } from "../pod/pod.ts";
 
 // What holds for every pod; case by case it is fixtures/*.yaml.
 

@@ -1,6 +1,6 @@
-import type { Identity } from "./identity/identity.ts";
-import type { Pod } from "./pod/pod.ts";
-import { sessionNameOf } from "../lib/session-name.ts";
+import type { Identity } from "../identity/identity.ts";
+import type { Pod } from "../pod/pod.ts";
+import { sessionNameOf } from "../../lib/session-name.ts";
 
 export interface ExtraVariableSettings {
   /** Names the STS session after the pod. */

@@ -4,8 +4,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { promisify } from "node:util";
-import { listen, type RunningServer } from "../lib/http.ts";
-import { createWorkspace } from "../test/kubernetes/workspace.ts";
+import { listen, type RunningServer } from "../../lib/http.ts";
+import { createWorkspace } from "../../test/kubernetes/workspace.ts";
 import { winningVariablesOf } from "./winning-credentials.ts";
 
 // Which credentials real SDKs take when a container has variables of several kinds, so that the list
@@ -63,7 +63,7 @@ async function choiceOf(sdk: Sdk, variables: (url: string) => Record<string, str
     ...variables(url),
   };
   const args = ["--input-type=module", "--eval", SDKS[sdk]];
-  const cwd = new URL("../", import.meta.url);
+  const cwd = new URL("../../", import.meta.url);
   const { stdout } = await promisify(execFile)(process.execPath, args, { cwd, env });
   return stdout;
 }

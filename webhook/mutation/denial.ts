@@ -1,7 +1,7 @@
-import { POLICY_KEYS, type NamespacePolicy } from "../lib/namespace-policy.ts";
-import { serviceAccountNameOf, type Pod } from "./pod/pod.ts";
-import { quoted, shownRole } from "../lib/quoted.ts";
-import { INJECTION_LABEL } from "./coverage/tier.ts";
+import { POLICY_KEYS, type NamespacePolicy } from "../../lib/namespace-policy.ts";
+import { serviceAccountNameOf, type Pod } from "../pod/pod.ts";
+import { quoted, shownRole } from "../../lib/quoted.ts";
+import { INJECTION_LABEL } from "../coverage/tier.ts";
 
 /** What a developer reads whose pod is refused: why it is refused at all, and what is wrong. */
 export function denialOf(problem: string): string {

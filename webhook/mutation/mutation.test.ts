@@ -3,14 +3,14 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import jsonPatch from "fast-json-patch";
 import { parse } from "yaml";
-import { defineConfig } from "../lib/config.ts";
+import { defineConfig } from "../../lib/config.ts";
 import { applyOperations } from "./apply-operations.ts";
-import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "./config.ts";
-import { NO_ASSOCIATION, UNREAD_ENTRY, type Association } from "./identity/identity-source.ts";
+import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "../config.ts";
+import { NO_ASSOCIATION, UNREAD_ENTRY, type Association } from "../identity/identity-source.ts";
 import { mutationOf, type Mutation, type ServiceAccountState } from "./mutation.ts";
-import { parseNamespacePolicy } from "../lib/namespace-policy.ts";
-import { parsePod, type Annotations } from "./pod/pod.ts";
-import type { Tier } from "./coverage/tier.ts";
+import { parseNamespacePolicy } from "../../lib/namespace-policy.ts";
+import { parsePod, type Annotations } from "../pod/pod.ts";
+import type { Tier } from "../coverage/tier.ts";
 
 interface Fixture {
   readonly flags?: readonly string[];
@@ -34,7 +34,7 @@ interface Fixture {
 }
 
 const reader = defineConfig(MUTATION_SETTINGS);
-const directory = new URL("fixtures/", import.meta.url);
+const directory = new URL("../fixtures/", import.meta.url);
 
 function mutate({
   flags = [],

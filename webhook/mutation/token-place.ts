@@ -1,6 +1,6 @@
 import { posix } from "node:path";
-import type { Container, Volume, VolumeMount } from "./pod/pod.ts";
-import { quoted } from "../lib/quoted.ts";
+import type { Container, Volume, VolumeMount } from "../pod/pod.ts";
+import { quoted } from "../../lib/quoted.ts";
 import type { TokenVolume } from "./token-delivery.ts";
 
 /** Where a container finds the token, or what is in the way. */

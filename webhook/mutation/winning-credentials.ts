@@ -1,5 +1,5 @@
-import type { Identity } from "./identity/identity.ts";
-import type { Container } from "./pod/pod.ts";
+import type { Identity } from "../identity/identity.ts";
+import type { Container } from "../pod/pod.ts";
 
 /**
  * Variables that come first in the default credential chain of some AWS SDK, by what they would push

@@ -1,6 +1,6 @@
-import { quoted } from "../lib/quoted.ts";
+import { quoted } from "../../lib/quoted.ts";
 import { appendOperations, type AddOperation } from "./add-operation.ts";
-import type { Container, Pod } from "./pod/pod.ts";
+import type { Container, Pod } from "../pod/pod.ts";
 import { TOKEN_FILE_NAME, TOKEN_VOLUME_NAME, type TokenVolume } from "./token-delivery.ts";
 import { tokenPlaceIn } from "./token-place.ts";
 import { mountOf, volumeOperations } from "./token-volume.ts";

@@ -1,17 +1,17 @@
 import type { AddOperation } from "./add-operation.ts";
-import { containerSelection } from "./pod/container-selection.ts";
+import { containerSelection } from "../pod/container-selection.ts";
 import { denialOf, notAllowedProblem, unknownProblem } from "./denial.ts";
 import {
   identityOf,
   plainTokenOf,
   type Identity,
   type IdentityDefaults,
-} from "./identity/identity.ts";
-import { NO_ASSOCIATION, UNREAD_ENTRY, type Association } from "./identity/identity-source.ts";
-import { allowsRole, type NamespacePolicy } from "../lib/namespace-policy.ts";
+} from "../identity/identity.ts";
+import { NO_ASSOCIATION, UNREAD_ENTRY, type Association } from "../identity/identity-source.ts";
+import { allowsRole, type NamespacePolicy } from "../../lib/namespace-policy.ts";
 import { injectionOf, type InjectionSettings } from "./patch.ts";
-import type { Annotations, Container, Pod } from "./pod/pod.ts";
-import type { Tier } from "./coverage/tier.ts";
+import type { Annotations, Container, Pod } from "../pod/pod.ts";
+import type { Tier } from "../coverage/tier.ts";
 import { shimTokenOf } from "./shim-token.ts";
 import { deliveryOf } from "./token-delivery.ts";
 

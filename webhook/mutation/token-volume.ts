@@ -1,5 +1,5 @@
 import type { AddOperation } from "./add-operation.ts";
-import type { PodSpec } from "./pod/pod.ts";
+import type { PodSpec } from "../pod/pod.ts";
 import type { TokenVolume } from "./token-delivery.ts";
 
 /** The volume, in front as AWS's webhook puts it, when it is not there. */

@@ -1,4 +1,4 @@
-import type { Identity } from "./identity/identity.ts";
+import type { Identity } from "../identity/identity.ts";
 
 /** A variable as a container has it. */
 export interface EnvVariable {

@@ -1,15 +1,15 @@
 import { posix } from "node:path";
 import { appendOperations, type AddOperation } from "./add-operation.ts";
-import type { Identity } from "./identity/identity.ts";
+import type { Identity } from "../identity/identity.ts";
 import {
   sessionVariable,
   switchVariables,
   type ExtraVariable,
   type ExtraVariableSettings,
 } from "./extra-variables.ts";
-import { isWindows } from "./pod/operating-system.ts";
-import type { Container, Pod, PodSpec, Volume } from "./pod/pod.ts";
-import { quoted } from "../lib/quoted.ts";
+import { isWindows } from "../pod/operating-system.ts";
+import type { Container, Pod, PodSpec, Volume } from "../pod/pod.ts";
+import { quoted } from "../../lib/quoted.ts";
 import { deliveryOf, type DeliverySettings, type TokenDelivery } from "./token-delivery.ts";
 import { tokenPlaceIn } from "./token-place.ts";
 import { mountOf, volumeOperations } from "./token-volume.ts";
