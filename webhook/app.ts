@@ -12,7 +12,7 @@ import {
 import { serviceAccountNameOf } from "./pod/pod.ts";
 import type { NamespacePolicy } from "../lib/namespace-policy.ts";
 import { shownRole } from "../lib/quoted.ts";
-import { readBody } from "./request-body.ts";
+import { readBody } from "./admission/request-body.ts";
 import {
   allowed,
   answerOf,
@@ -22,7 +22,7 @@ import {
   type Answered,
   type ReviewAnswer,
   type ReviewRequest,
-} from "./review.ts";
+} from "./admission/review.ts";
 import { MUTATE_PATHS, TOKEN_REQUEST_PATH, VALIDATE_PATH, type Tier } from "./coverage/tier.ts";
 import {
   isTokenRequest,

@@ -4,7 +4,7 @@ import {
   type CertificateMetrics,
 } from "./certificates/certificate-metrics.ts";
 import type { LiveReadResult } from "../lib/kube/live-reads.ts";
-import type { ReviewReason } from "./review.ts";
+import type { ReviewReason } from "./admission/review.ts";
 import type { Validation } from "./validation.ts";
 
 /** What became of a request for a review. */

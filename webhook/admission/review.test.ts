@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Mutation } from "./mutation/mutation.ts";
+import type { Mutation } from "../mutation/mutation.ts";
 import { answerOf, parseReview, type ParsedReview, type PodReview } from "./review.ts";
 
 const pod = { kind: "Pod", spec: { serviceAccountName: "app", containers: [{ name: "app" }] } };

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
-import { defineConfig } from "../lib/config.ts";
-import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "./config.ts";
-import { mutationOf } from "./mutation/mutation.ts";
-import { parseNamespacePolicy } from "../lib/namespace-policy.ts";
-import { parsePod } from "./pod/pod.ts";
-import { validateNamespace } from "./validate-namespace.ts";
-import { validateServiceAccount } from "./validate-service-account.ts";
+import { defineConfig } from "../../lib/config.ts";
+import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "../config.ts";
+import { mutationOf } from "../mutation/mutation.ts";
+import { parseNamespacePolicy } from "../../lib/namespace-policy.ts";
+import { parsePod } from "../pod/pod.ts";
+import { validateNamespace } from "../validate-namespace.ts";
+import { validateServiceAccount } from "../validate-service-account.ts";
 
 /** Far more than any sentence needs; annotations may hold 256 KiB. */
 const MAX_LENGTH = 1024;

@@ -1,4 +1,4 @@
-import type { AddOperation } from "./mutation/add-operation.ts";
+import type { AddOperation } from "../mutation/add-operation.ts";
 
 /** A field that no Pod has, named "": there for the length of a patch, gone with its last operation. */
 const SHELF = "/";

@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { reasonOf } from "../lib/errors.ts";
-import { newEphemeralContainers } from "./pod/ephemeral-containers.ts";
-import type { Mutation, MutationReason } from "./mutation/mutation.ts";
+import { reasonOf } from "../../lib/errors.ts";
+import { newEphemeralContainers } from "../pod/ephemeral-containers.ts";
+import type { Mutation, MutationReason } from "../mutation/mutation.ts";
 import { patchText } from "./patch-text.ts";
-import { parsePod, type Pod } from "./pod/pod.ts";
-import { shownRole } from "../lib/quoted.ts";
+import { parsePod, type Pod } from "../pod/pod.ts";
+import { shownRole } from "../../lib/quoted.ts";
 
 const text = z.string().nullish();
 

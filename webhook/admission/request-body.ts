@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { AppError } from "../lib/errors.ts";
+import { AppError } from "../../lib/errors.ts";
 
 /** A body too large is read on to its end up to this many times the limit, and dropped. */
 const DROPPED_LIMITS = 4;

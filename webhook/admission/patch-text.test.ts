@@ -3,8 +3,8 @@ import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import jsonPatch from "fast-json-patch";
 import { z } from "zod";
-import { applyOperations } from "./mutation/apply-operations.ts";
-import type { AddOperation } from "./mutation/add-operation.ts";
+import { applyOperations } from "../mutation/apply-operations.ts";
+import type { AddOperation } from "../mutation/add-operation.ts";
 import { patchText } from "./patch-text.ts";
 
 const Operations = z.array(
