@@ -30,8 +30,8 @@ import {
   requesterOf,
   tokenRequestProblem,
   type PodPlace,
-} from "./token-request.ts";
-import { validationOf, type ValidationMode } from "./validation.ts";
+} from "./validation/token-request.ts";
+import { validationOf, type ValidationMode } from "./validation/validation.ts";
 
 /** What the app needs from the outside; main.ts passes the real things, tests pass fakes. */
 export interface AppDeps {

@@ -9,7 +9,7 @@ import { droppedSuites, isSuite, suiteNamesOf } from "./cipher-suites.ts";
 import type { RoleAccount } from "./identity/compose-role-arn.ts";
 import { MAX_TOKEN_EXPIRATION_SECONDS, MIN_TOKEN_EXPIRATION_SECONDS } from "./identity/identity.ts";
 import type { MutationSettings } from "./mutation/mutation.ts";
-import { VALIDATION_MODES } from "./validation.ts";
+import { VALIDATION_MODES } from "./validation/validation.ts";
 
 const port = (fallback: number): z.ZodType<number> => integer({ min: 0, max: 65_535, fallback });
 const optional = z.string().default("");

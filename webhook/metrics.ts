@@ -5,7 +5,7 @@ import {
 } from "./certificates/certificate-metrics.ts";
 import type { LiveReadResult } from "../lib/kube/live-reads.ts";
 import type { ReviewReason } from "./admission/review.ts";
-import type { Validation } from "./validation.ts";
+import type { Validation } from "./validation/validation.ts";
 
 /** What became of a request for a review. */
 export type Outcome = "mutated" | "unchanged" | "denied" | "refused";

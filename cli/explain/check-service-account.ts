@@ -1,6 +1,6 @@
 import { parseRoleArn } from "../../lib/arn.ts";
 import { allowsRole, parseNamespacePolicy } from "../../lib/namespace-policy.ts";
-import { validateServiceAccount } from "../../webhook/validate-service-account.ts";
+import { validateServiceAccount } from "../../webhook/validation/validate-service-account.ts";
 import { sentence } from "./sentence.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Standing } from "./standing.ts";

@@ -6,8 +6,8 @@ import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "../conf
 import { mutationOf } from "../mutation/mutation.ts";
 import { parseNamespacePolicy } from "../../lib/namespace-policy.ts";
 import { parsePod } from "../pod/pod.ts";
-import { validateNamespace } from "../validate-namespace.ts";
-import { validateServiceAccount } from "../validate-service-account.ts";
+import { validateNamespace } from "../validation/validate-namespace.ts";
+import { validateServiceAccount } from "../validation/validate-service-account.ts";
 
 /** Far more than any sentence needs; annotations may hold 256 KiB. */
 const MAX_LENGTH = 1024;

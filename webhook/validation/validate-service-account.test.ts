@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { NamespacePolicy } from "../lib/namespace-policy.ts";
+import type { NamespacePolicy } from "../../lib/namespace-policy.ts";
 import { validateServiceAccount, type ValidationSettings } from "./validate-service-account.ts";
 
 const P = "eks.amazonaws.com";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { ReviewRequest } from "./admission/review.ts";
+import type { ReviewRequest } from "../admission/review.ts";
 import { validationOf, type Validation, type ValidationMode } from "./validation.ts";
 
 const settings = {

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { quoted } from "../lib/quoted.ts";
-import type { ReviewRequest } from "./admission/review.ts";
+import { quoted } from "../../lib/quoted.ts";
+import type { ReviewRequest } from "../admission/review.ts";
 
 /** What a request for a token says about who asks, and for which pod. */
 export interface TokenQuestion {

@@ -1,22 +1,22 @@
-import { parseRoleArn, partitionOfRegion } from "../lib/arn.ts";
-import { parseGoBoolean, parseGoInteger } from "../lib/go-values.ts";
-import { composeRoleArn } from "./identity/compose-role-arn.ts";
+import { parseRoleArn, partitionOfRegion } from "../../lib/arn.ts";
+import { parseGoBoolean, parseGoInteger } from "../../lib/go-values.ts";
+import { composeRoleArn } from "../identity/compose-role-arn.ts";
 import {
   MAX_TOKEN_EXPIRATION_SECONDS,
   MIN_TOKEN_EXPIRATION_SECONDS,
   type IdentityDefaults,
-} from "./identity/identity.ts";
+} from "../identity/identity.ts";
 import {
   allowsRole,
   POLICY_KEYS,
   POLICY_PREFIX,
   type NamespacePolicy,
-} from "../lib/namespace-policy.ts";
+} from "../../lib/namespace-policy.ts";
 import { nearestName } from "./nearest-name.ts";
-import type { Annotations } from "./pod/pod.ts";
-import { quoted } from "../lib/quoted.ts";
-import { roleArnProblem } from "./identity/role-arn-problem.ts";
-import { INJECTION_LABEL } from "./coverage/tier.ts";
+import type { Annotations } from "../pod/pod.ts";
+import { quoted } from "../../lib/quoted.ts";
+import { roleArnProblem } from "../identity/role-arn-problem.ts";
+import { INJECTION_LABEL } from "../coverage/tier.ts";
 
 /** What the judgement depends on beside the object. */
 export interface ValidationSettings extends Pick<

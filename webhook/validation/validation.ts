@@ -1,11 +1,11 @@
 import { z } from "zod";
-import type { NamespacePolicy } from "../lib/namespace-policy.ts";
+import type { NamespacePolicy } from "../../lib/namespace-policy.ts";
 import {
   allowed,
   deniedAnswer,
   type ReviewAnswer,
   type ReviewRequest,
-} from "./admission/review.ts";
+} from "../admission/review.ts";
 import { validateNamespace } from "./validate-namespace.ts";
 import {
   validateServiceAccount,

@@ -1,16 +1,16 @@
-import { parseRoleArn } from "../lib/arn.ts";
-import { composeRoleArn } from "./identity/compose-role-arn.ts";
+import { parseRoleArn } from "../../lib/arn.ts";
+import { composeRoleArn } from "../identity/compose-role-arn.ts";
 import {
   allowsRole,
   parseNamespacePolicy,
   POLICY_KEYS,
   POLICY_PREFIX,
-} from "../lib/namespace-policy.ts";
+} from "../../lib/namespace-policy.ts";
 import { nearestName } from "./nearest-name.ts";
-import type { Annotations } from "./pod/pod.ts";
-import { quoted } from "../lib/quoted.ts";
-import { roleArnProblem } from "./identity/role-arn-problem.ts";
-import { INJECTION_DISABLED, INJECTION_LABEL, tierOf } from "./coverage/tier.ts";
+import type { Annotations } from "../pod/pod.ts";
+import { quoted } from "../../lib/quoted.ts";
+import { roleArnProblem } from "../identity/role-arn-problem.ts";
+import { INJECTION_DISABLED, INJECTION_LABEL, tierOf } from "../coverage/tier.ts";
 import {
   partitionProblem,
   type ValidatedObject,
