@@ -25,9 +25,9 @@ import { watchConfigMap } from "./associations/config-map-watch.ts";
 import { watchContainerCredentials } from "./associations/container-credentials-file.ts";
 import { createDebugApp } from "./debug-app.ts";
 import { createMetrics, type ConfigSource } from "./metrics.ts";
-import { keepNamespace, Namespaces } from "./namespaces.ts";
-import { createPodPlaces } from "./pod-places.ts";
-import { serviceAccountKeeper, ServiceAccounts } from "./service-accounts.ts";
+import { keepNamespace, Namespaces } from "./cluster-reads/namespaces.ts";
+import { createPodPlaces } from "./cluster-reads/pod-places.ts";
+import { serviceAccountKeeper, ServiceAccounts } from "./cluster-reads/service-accounts.ts";
 
 export interface RunningWebhook extends AsyncDisposable {
   /** Port of the webhook; differs from the one asked for when that was 0. */

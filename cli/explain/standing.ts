@@ -1,5 +1,5 @@
 import { findingOf, type Finding } from "../../webhook/audit/finding.ts";
-import { annotatedAtMs } from "../../webhook/annotation-time.ts";
+import { annotatedAtMs } from "../../webhook/cluster-reads/annotation-time.ts";
 import {
   NO_ASSOCIATION,
   UNREAD_ENTRY,

@@ -9,7 +9,7 @@ import type { Logger } from "../../lib/log.ts";
 import type { Association } from "../identity/identity-source.ts";
 import type { MutationSettings } from "../mutation/mutation.ts";
 import { parseNamespacePolicy, type NamespacePolicy } from "../../lib/namespace-policy.ts";
-import type { KnownServiceAccount } from "../service-accounts.ts";
+import type { KnownServiceAccount } from "../cluster-reads/service-accounts.ts";
 import type { AuditMetrics } from "./audit-metrics.ts";
 import { Auditor } from "./auditor.ts";
 import { coverageLabelOf, isCovered, type Coverage } from "../coverage/coverage.ts";

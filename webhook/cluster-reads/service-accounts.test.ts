@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createCollectedLog } from "../test/fakes/collected-log.ts";
-import { startListServer, type ListServer } from "../test/fakes/list-server.ts";
-import { until } from "../test/fakes/until.ts";
-import { connect } from "../lib/kube/connection.ts";
-import type { LiveReadResult } from "../lib/kube/live-reads.ts";
+import { createCollectedLog } from "../../test/fakes/collected-log.ts";
+import { startListServer, type ListServer } from "../../test/fakes/list-server.ts";
+import { until } from "../../test/fakes/until.ts";
+import { connect } from "../../lib/kube/connection.ts";
+import type { LiveReadResult } from "../../lib/kube/live-reads.ts";
 import {
   serviceAccountKeeper,
   ServiceAccounts,

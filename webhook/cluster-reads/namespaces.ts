@@ -1,11 +1,11 @@
-import type { KubeObject } from "../lib/kube/kube-object.ts";
-import type { Logger } from "../lib/log.ts";
-import { LiveReads, type LiveReadsDeps } from "../lib/kube/live-reads.ts";
+import type { KubeObject } from "../../lib/kube/kube-object.ts";
+import type { Logger } from "../../lib/log.ts";
+import { LiveReads, type LiveReadsDeps } from "../../lib/kube/live-reads.ts";
 import {
   parseNamespacePolicy,
   POLICY_PREFIX,
   type NamespacePolicy,
-} from "../lib/namespace-policy.ts";
+} from "../../lib/namespace-policy.ts";
 
 /** All that is kept of a namespace. */
 export type KnownNamespace = NamespacePolicy;

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createCollectedLog } from "../test/fakes/collected-log.ts";
-import { startListServer, type ListServer } from "../test/fakes/list-server.ts";
-import { listen } from "../lib/http.ts";
-import { connect } from "../lib/kube/connection.ts";
-import type { LiveReadResult } from "../lib/kube/live-reads.ts";
+import { createCollectedLog } from "../../test/fakes/collected-log.ts";
+import { startListServer, type ListServer } from "../../test/fakes/list-server.ts";
+import { listen } from "../../lib/http.ts";
+import { connect } from "../../lib/kube/connection.ts";
+import type { LiveReadResult } from "../../lib/kube/live-reads.ts";
 import { keepNamespace, Namespaces, type KnownNamespace } from "./namespaces.ts";
 
 const ALLOWED = { "irsa-anywhere.io/allowed-roles": "[]" };

@@ -1,10 +1,10 @@
-import type { Clock } from "../lib/clock.ts";
-import type { KubeObject } from "../lib/kube/kube-object.ts";
-import type { Logger } from "../lib/log.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { KubeObject } from "../../lib/kube/kube-object.ts";
+import type { Logger } from "../../lib/log.ts";
 import { annotatedAtMs } from "./annotation-time.ts";
-import { LiveReads, type LiveReadsDeps } from "../lib/kube/live-reads.ts";
-import type { ServiceAccountState } from "./mutation/mutation.ts";
-import type { Annotations } from "./pod/pod.ts";
+import { LiveReads, type LiveReadsDeps } from "../../lib/kube/live-reads.ts";
+import type { ServiceAccountState } from "../mutation/mutation.ts";
+import type { Annotations } from "../pod/pod.ts";
 import { RecentKeys } from "./recent-keys.ts";
 
 /** All that is kept of a ServiceAccount, since a cluster may have 100,000 of them. */

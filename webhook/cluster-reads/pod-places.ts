@@ -1,7 +1,7 @@
 import { z } from "zod";
-import type { KubeObject } from "../lib/kube/kube-object.ts";
-import { LiveReads, type LiveReadsDeps } from "../lib/kube/live-reads.ts";
-import type { PodPlace } from "./validation/token-request.ts";
+import type { KubeObject } from "../../lib/kube/kube-object.ts";
+import { LiveReads, type LiveReadsDeps } from "../../lib/kube/live-reads.ts";
+import type { PodPlace } from "../validation/token-request.ts";
 
 const Placed = z.looseObject({
   spec: z.looseObject({ nodeName: z.string().min(1).optional() }),
