@@ -5,7 +5,7 @@ import { defineConfig, ignored, integer, toggle, value, type ConfigOf } from "..
 import { LOG_LEVELS } from "../lib/log.ts";
 import { CERTIFICATE_SETTINGS, checkCertificateConfig } from "./certificates/certificate-config.ts";
 import { AUDIT_SETTINGS, checkAuditConfig } from "./audit/audit-config.ts";
-import { droppedSuites, isSuite, suiteNamesOf } from "./cipher-suites.ts";
+import { droppedSuites, isSuite, suiteNamesOf } from "./tls/cipher-suites.ts";
 import type { RoleAccount } from "./identity/compose-role-arn.ts";
 import { MAX_TOKEN_EXPIRATION_SECONDS, MIN_TOKEN_EXPIRATION_SECONDS } from "./identity/identity.ts";
 import type { MutationSettings } from "./mutation/mutation.ts";

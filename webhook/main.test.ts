@@ -15,7 +15,7 @@ import { until } from "../test/fakes/until.ts";
 import { createAuthority, issueServingCertificate, type Authority } from "../lib/certificates.ts";
 import { listen } from "../lib/http.ts";
 import type { KeyPair } from "../lib/server-certificate.ts";
-import { CERTIFICATE_POLL_MS } from "./certificates/serving-certificate.ts";
+import { CERTIFICATE_POLL_MS } from "./tls/serving-certificate.ts";
 import { webhookConfig } from "./config.ts";
 import { startWebhook, type RunningWebhook } from "./main.ts";
 

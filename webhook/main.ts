@@ -6,12 +6,12 @@ import { connect } from "../lib/kube/connection.ts";
 import { startLease } from "../lib/kube/lease.ts";
 import { startListWatch } from "../lib/kube/list-watch.ts";
 import type { Logger } from "../lib/log.ts";
-import { startServingCertificate } from "./certificates/serving-certificate.ts";
+import { startServingCertificate } from "./tls/serving-certificate.ts";
 import { createApp } from "./app.ts";
 import { createAuditMetrics } from "./audit/audit-metrics.ts";
 import { startAudit, type Audit } from "./audit/start-audit.ts";
 import type { RoleAccount } from "./identity/compose-role-arn.ts";
-import { ciphersOf } from "./cipher-suites.ts";
+import { ciphersOf } from "./tls/cipher-suites.ts";
 import {
   configWarnings,
   givenRoleAccount,

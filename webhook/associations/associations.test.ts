@@ -15,7 +15,7 @@ import { createAuthority, issueServingCertificate } from "../../lib/certificates
 import { MAX_CONTENT_LENGTH } from "./associations-text.ts";
 import { webhookConfig } from "../config.ts";
 import { CONTAINER_CREDENTIALS_POLL_MS } from "./container-credentials-file.ts";
-import { CERTIFICATE_POLL_MS } from "../certificates/serving-certificate.ts";
+import { CERTIFICATE_POLL_MS } from "../tls/serving-certificate.ts";
 import { startWebhook } from "../main.ts";
 
 // The whole webhook with both configurations: what a pod gets while they change, also for the worse.

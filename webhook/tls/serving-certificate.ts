@@ -9,10 +9,10 @@ import {
   certificateSettingsOf,
   keptConfigurations,
   type CERTIFICATE_SETTINGS,
-} from "./certificate-config.ts";
-import type { CertificateMetrics } from "./certificate-metrics.ts";
-import { makeProvisionalPair } from "./make-certificates.ts";
-import { startOwnCertificates } from "./own-certificates.ts";
+} from "../certificates/certificate-config.ts";
+import type { CertificateMetrics } from "../certificates/certificate-metrics.ts";
+import { makeProvisionalPair } from "../certificates/make-certificates.ts";
+import { startOwnCertificates } from "../certificates/own-certificates.ts";
 
 /** How soon a changed certificate file is noticed, in milliseconds. */
 export const CERTIFICATE_POLL_MS = 1000;

@@ -10,10 +10,10 @@ import { startObjectServer, type ObjectServer } from "../../test/fakes/object-se
 import { until } from "../../test/fakes/until.ts";
 import { webhookConfig } from "../config.ts";
 import { startWebhook, type RunningWebhook } from "../main.ts";
-import { certificateSettingsOf } from "./certificate-config.ts";
-import { caBundleOf, fingerprintOf } from "./certificate-state.ts";
-import { afterStep } from "./make-certificates.ts";
-import { parseSecretData, secretDataOf } from "./secret-data.ts";
+import { certificateSettingsOf } from "../certificates/certificate-config.ts";
+import { caBundleOf, fingerprintOf } from "../certificates/certificate-state.ts";
+import { afterStep } from "../certificates/make-certificates.ts";
+import { parseSecretData, secretDataOf } from "../certificates/secret-data.ts";
 
 const MUTATING =
   "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/irsa-anywhere";

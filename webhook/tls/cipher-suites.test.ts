@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { before, describe, it } from "node:test";
 import { connect, getCiphers } from "node:tls";
-import { createAuthority, issueServingCertificate } from "../lib/certificates.ts";
-import { listen } from "../lib/http.ts";
-import type { KeyPair } from "../lib/server-certificate.ts";
+import { createAuthority, issueServingCertificate } from "../../lib/certificates.ts";
+import { listen } from "../../lib/http.ts";
+import type { KeyPair } from "../../lib/server-certificate.ts";
 import { ciphersOf, droppedSuites, isSuite } from "./cipher-suites.ts";
 
 const GCM = "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256";
