@@ -4,13 +4,9 @@ import { describe, it } from "node:test";
 import { Registry } from "prom-client";
 import { createAuditMetrics } from "./audit/audit-metrics.ts";
 import { FINDING_REASONS } from "./audit/finding.ts";
-import {
-  configWarnings,
-  givenRoleAccount,
-  minTlsVersionOf,
-  mutationSettingsOf,
-  webhookConfig,
-} from "./config.ts";
+import { configWarnings, webhookConfig } from "./config.ts";
+import { givenRoleAccount, mutationSettingsOf } from "./mutation/mutation-config.ts";
+import { minTlsVersionOf } from "./tls/tls-config.ts";
 import { createMetrics } from "./metrics.ts";
 import { MUTATION_REASONS } from "./mutation/mutation.ts";
 

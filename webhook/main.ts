@@ -12,13 +12,9 @@ import { createAuditMetrics } from "./audit/audit-metrics.ts";
 import { startAudit, type Audit } from "./audit/start-audit.ts";
 import type { RoleAccount } from "./identity/compose-role-arn.ts";
 import { ciphersOf } from "./tls/cipher-suites.ts";
-import {
-  configWarnings,
-  givenRoleAccount,
-  minTlsVersionOf,
-  mutationSettingsOf,
-  type WebhookConfig,
-} from "./config.ts";
+import { configWarnings, type WebhookConfig } from "./config.ts";
+import { givenRoleAccount, mutationSettingsOf } from "./mutation/mutation-config.ts";
+import { minTlsVersionOf } from "./tls/tls-config.ts";
 import { readInstanceAccount } from "./identity/instance-identity.ts";
 import { createAssociations, knownAssociation } from "./associations/associations.ts";
 import { watchConfigMap } from "./associations/config-map-watch.ts";

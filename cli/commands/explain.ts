@@ -12,7 +12,7 @@ import {
   givenRoleAccount,
   MUTATION_SETTINGS,
   mutationSettingsOf,
-} from "../../webhook/config.ts";
+} from "../../webhook/mutation/mutation-config.ts";
 
 const explainConfig = defineConfig(
   {

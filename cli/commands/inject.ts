@@ -6,14 +6,14 @@ import { z } from "zod";
 import { defineConfig, ignored, list, value } from "../../lib/config.ts";
 import { AppError, reasonOf } from "../../lib/errors.ts";
 import type { Program } from "../../lib/program.ts";
+import { SERVER_FLAGS } from "../../webhook/config.ts";
 import {
   checkMutationConfig,
   givenRoleAccount,
   MUTATION_SETTINGS,
   mutationConfigWarnings,
   mutationSettingsOf,
-  SERVER_FLAGS,
-} from "../../webhook/config.ts";
+} from "../../webhook/mutation/mutation-config.ts";
 
 const injectConfig = defineConfig(
   {

@@ -7,7 +7,11 @@ import type { Found, ObservedWebhook, Snapshot } from "../../cli/explain/snapsho
 import type { StepId, StepStatus } from "../../cli/explain/step.ts";
 import { defineConfig } from "../../lib/config.ts";
 import type { KubeObject } from "../../lib/kube/kube-object.ts";
-import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "../../webhook/config.ts";
+import {
+  givenRoleAccount,
+  MUTATION_SETTINGS,
+  mutationSettingsOf,
+} from "../../webhook/mutation/mutation-config.ts";
 import { mutationOf } from "../../webhook/mutation/mutation.ts";
 import { parsePod } from "../../webhook/pod/pod.ts";
 import { mutatingWebhookConfiguration } from "../../webhook/coverage/webhook-configurations.ts";

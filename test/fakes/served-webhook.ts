@@ -7,7 +7,8 @@ import { createAuthority, issueServingCertificate } from "../../lib/certificates
 import { listen } from "../../lib/http.ts";
 import type { KeyPair } from "../../lib/server-certificate.ts";
 import { createApp, type AppDeps } from "../../webhook/app.ts";
-import { mutationSettingsOf, webhookConfig } from "../../webhook/config.ts";
+import { webhookConfig } from "../../webhook/config.ts";
+import { mutationSettingsOf } from "../../webhook/mutation/mutation-config.ts";
 import { NO_ASSOCIATION } from "../../webhook/identity/identity-source.ts";
 import { createMetrics } from "../../webhook/metrics.ts";
 import { createCollectedLog } from "./collected-log.ts";

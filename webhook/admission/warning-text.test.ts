@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import { defineConfig } from "../../lib/config.ts";
-import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "../config.ts";
+import {
+  givenRoleAccount,
+  MUTATION_SETTINGS,
+  mutationSettingsOf,
+} from "../mutation/mutation-config.ts";
 import { mutationOf } from "../mutation/mutation.ts";
 import { parseNamespacePolicy } from "../../lib/namespace-policy.ts";
 import { parsePod } from "../pod/pod.ts";

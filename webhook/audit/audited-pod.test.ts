@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { defineConfig } from "../../lib/config.ts";
 import { KubeObject } from "../../lib/kube/kube-object.ts";
-import { MUTATION_SETTINGS, mutationSettingsOf } from "../config.ts";
+import { MUTATION_SETTINGS, mutationSettingsOf } from "../mutation/mutation-config.ts";
 import { parsePod, type Pod } from "../pod/pod.ts";
 import { auditedPodKeeper, podOf, type AuditedPod } from "./audited-pod.ts";
 import { findingOf } from "./finding.ts";

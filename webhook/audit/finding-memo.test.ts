@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { defineConfig } from "../../lib/config.ts";
-import { MUTATION_SETTINGS, mutationSettingsOf } from "../config.ts";
+import { MUTATION_SETTINGS, mutationSettingsOf } from "../mutation/mutation-config.ts";
 import { NO_ASSOCIATION } from "../identity/identity-source.ts";
 import { parsePod } from "../pod/pod.ts";
 import type { AuditedPod } from "./audited-pod.ts";

@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import jsonPatch from "fast-json-patch";
 import { defineConfig } from "../../lib/config.ts";
-import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "../config.ts";
+import {
+  givenRoleAccount,
+  MUTATION_SETTINGS,
+  mutationSettingsOf,
+} from "../mutation/mutation-config.ts";
 import { mutationOf, type ServiceAccountState } from "../mutation/mutation.ts";
 import { parsePod, type Pod } from "../pod/pod.ts";
 import { findingOf, type Finding } from "./finding.ts";

@@ -7,7 +7,7 @@ import { createMovedClock, type MovedClock } from "../../test/fakes/moved-clock.
 import { until } from "../../test/fakes/until.ts";
 import { defineConfig } from "../../lib/config.ts";
 import type { LeaseTask } from "../../lib/kube/lease.ts";
-import { MUTATION_SETTINGS, mutationSettingsOf } from "../config.ts";
+import { MUTATION_SETTINGS, mutationSettingsOf } from "../mutation/mutation-config.ts";
 import { NO_ASSOCIATION } from "../identity/identity-source.ts";
 import type { Annotations } from "../pod/pod.ts";
 import { createAuditMetrics } from "./audit-metrics.ts";

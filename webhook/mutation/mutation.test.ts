@@ -5,7 +5,7 @@ import jsonPatch from "fast-json-patch";
 import { parse } from "yaml";
 import { defineConfig } from "../../lib/config.ts";
 import { applyOperations } from "./apply-operations.ts";
-import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "../config.ts";
+import { givenRoleAccount, MUTATION_SETTINGS, mutationSettingsOf } from "./mutation-config.ts";
 import { NO_ASSOCIATION, UNREAD_ENTRY, type Association } from "../identity/identity-source.ts";
 import { mutationOf, type Mutation, type ServiceAccountState } from "./mutation.ts";
 import { parseNamespacePolicy } from "../../lib/namespace-policy.ts";

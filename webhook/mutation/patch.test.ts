@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import jsonPatch from "fast-json-patch";
 import { defineConfig } from "../../lib/config.ts";
-import { MUTATION_SETTINGS, mutationSettingsOf } from "../config.ts";
+import { MUTATION_SETTINGS, mutationSettingsOf } from "./mutation-config.ts";
 import { injectionOf, type Injection } from "./patch.ts";
 import { parsePod } from "../pod/pod.ts";
 
