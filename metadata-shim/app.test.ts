@@ -9,9 +9,9 @@ import { createApp, type AppDeps, type ProtocolRules } from "./app.ts";
 import type { Caller, HttpTokens } from "./caller/caller.ts";
 import { METADATA_HOSTS } from "./imds/allowed-hosts.ts";
 import { createMetadataTree } from "./imds/metadata-tree.ts";
-import { TOKEN_KEY_BYTES } from "./imds/session-token.ts";
+import { TOKEN_KEY_BYTES } from "./session-token/session-token.ts";
 import { createMetrics } from "./metrics.ts";
-import { createSessionTokens } from "./session-tokens.ts";
+import { createSessionTokens } from "./session-token/session-tokens.ts";
 import { servePods } from "./server.ts";
 
 const ROLE = "arn:aws:iam::111122223333:role/team/app-role";

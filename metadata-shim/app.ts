@@ -38,13 +38,13 @@ import {
 } from "./imds/refusals.ts";
 import { parseRequestPath } from "./imds/request-path.ts";
 import { isRequestedRole } from "./imds/requested-role.ts";
-import { parseTokenTtl } from "./imds/session-token.ts";
+import { parseTokenTtl } from "./session-token/session-token.ts";
 import type { ShimMetrics } from "./metrics.ts";
 import { remoteAddressOf } from "./remote-address.ts";
 import { isBodyWithin } from "./request-body.ts";
 import type { Profile } from "./role/profile.ts";
 import type { DecideRole, RoleDecision } from "./role/role-decision.ts";
-import type { SessionTokens } from "./session-tokens.ts";
+import type { SessionTokens } from "./session-token/session-tokens.ts";
 
 /** Where profiles differ in the protocol. */
 export interface ProtocolRules {

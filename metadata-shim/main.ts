@@ -36,7 +36,7 @@ import { legacyAnswerOf, withLookUps } from "./legacy-answers.ts";
 import { withLegacyHealth } from "./legacy-health.ts";
 import { createMetrics } from "./metrics.ts";
 import { createOperationsApp } from "./operations-app.ts";
-import { startOwnRules } from "./own-rules.ts";
+import { startOwnRules } from "./rules/own-rules.ts";
 import { createPodEvents } from "./pod-events.ts";
 import { createRecords } from "./records.ts";
 import { discoverRole } from "./role/discover-role.ts";
@@ -46,8 +46,8 @@ import { PROFILE_TRAITS } from "./role/profile.ts";
 import { podKeysOf, roleSettingsOf, wantsDiscovery } from "./role/role-config.ts";
 import { createRoleSource } from "./role/role-source.ts";
 import { servePods } from "./server.ts";
-import { createSessionTokens } from "./session-tokens.ts";
-import { sessionTokenKey } from "./session-token-key.ts";
+import { createSessionTokens } from "./session-token/session-tokens.ts";
+import { sessionTokenKey } from "./session-token/session-token-key.ts";
 import { removeStartUpTaint } from "./start-up-taint.ts";
 
 export interface RunningShim extends AsyncDisposable {

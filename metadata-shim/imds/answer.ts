@@ -1,4 +1,4 @@
-import { MAX_TOKEN_TTL_SECONDS, MIN_TOKEN_TTL_SECONDS } from "./session-token.ts";
+import { MAX_TOKEN_TTL_SECONDS, MIN_TOKEN_TTL_SECONDS } from "../session-token/session-token.ts";
 
 /** Why a request was answered as it was: for the log, and a label of the metrics. */
 export type AnswerReason =

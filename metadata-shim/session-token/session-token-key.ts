@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { reasonOf } from "../lib/errors.ts";
-import type { Logger } from "../lib/log.ts";
-import { TOKEN_KEY_BYTES } from "./imds/session-token.ts";
+import { reasonOf } from "../../lib/errors.ts";
+import type { Logger } from "../../lib/log.ts";
+import { TOKEN_KEY_BYTES } from "./session-token.ts";
 
 const FILE_NAME = "session-token-key";
 

@@ -1,9 +1,9 @@
-import type { Clock } from "../lib/clock.ts";
-import type { Logger } from "../lib/log.ts";
-import { findTargets } from "./rules/find-targets.ts";
-import { keepRules } from "./rules/keep-rules.ts";
-import type { RuleSettings } from "./rules/rule-settings.ts";
-import { runProgram } from "./rules/run-program.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { Logger } from "../../lib/log.ts";
+import { findTargets } from "./find-targets.ts";
+import { keepRules } from "./keep-rules.ts";
+import type { RuleSettings } from "./rule-settings.ts";
+import { runProgram } from "./run-program.ts";
 
 /** Rules of the network that this process keeps itself. */
 export interface OwnRules extends AsyncDisposable {

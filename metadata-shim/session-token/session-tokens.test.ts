@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createMovedClock } from "../test/fakes/moved-clock.ts";
-import { TOKEN_KEY_BYTES } from "./imds/session-token.ts";
+import { createMovedClock } from "../../test/fakes/moved-clock.ts";
+import { TOKEN_KEY_BYTES } from "./session-token.ts";
 import { createSessionTokens } from "./session-tokens.ts";
 
 const key = Buffer.alloc(TOKEN_KEY_BYTES, 7);

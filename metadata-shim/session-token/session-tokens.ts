@@ -1,7 +1,7 @@
 import { createSecretKey, randomFillSync } from "node:crypto";
 import { LRUCache } from "lru-cache";
-import type { Clock } from "../lib/clock.ts";
-import { issueSessionToken, TOKEN_NONCE_BYTES, tokenEndMs } from "./imds/session-token.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { issueSessionToken, TOKEN_NONCE_BYTES, tokenEndMs } from "./session-token.ts";
 
 /** The making and proving of session tokens, with key and clock. */
 export interface SessionTokens {

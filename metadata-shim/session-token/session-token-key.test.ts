@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { createCollectedLog } from "../test/fakes/collected-log.ts";
+import { createCollectedLog } from "../../test/fakes/collected-log.ts";
 import { sessionTokenKey } from "./session-token-key.ts";
 
 let folder: string;
