@@ -8,7 +8,7 @@ import {
   shimConfig,
   type ShimConfig,
 } from "./config.ts";
-import { legacyPlaceOf, type LegacyPlace } from "./role/legacy-config.ts";
+import { legacyPlaceOf, type LegacyPlace } from "./legacy/legacy-config.ts";
 
 type Env = Readonly<Record<string, string>>;
 

@@ -10,7 +10,7 @@ import {
   legacyConfigWarnings,
   legacyPlaceOf,
   type LegacyPlace,
-} from "./role/legacy-config.ts";
+} from "./legacy/legacy-config.ts";
 import { checkRoleConfig, ROLE_SETTINGS, roleConfigWarnings } from "./role/role-config.ts";
 import { parseHostAddresses } from "./rules/host-addresses.ts";
 import { parseInterfaces, type RuleSettings } from "./rules/rule-settings.ts";

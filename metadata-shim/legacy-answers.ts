@@ -1,7 +1,7 @@
 import { whenThere } from "../lib/soon.ts";
 import type { AnsweredRequest } from "./app.ts";
 import type { Credentials, ObtainCredentials } from "./credentials/credentials.ts";
-import type { AnswerFacts, LegacyMetrics } from "./role/legacy-metrics.ts";
+import type { AnswerFacts, LegacyMetrics } from "./legacy/legacy-metrics.ts";
 
 /** An answer in the terms of kube2iam's and kiam's metrics. */
 export function legacyAnswerOf({

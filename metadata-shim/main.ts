@@ -33,15 +33,15 @@ import { startCredentials, type RunningCredentials } from "./credentials/start-c
 import { METADATA_HOSTS } from "./imds/allowed-hosts.ts";
 import { createMetadataTree } from "./imds/metadata-tree.ts";
 import { legacyAnswerOf, withLookUps } from "./legacy-answers.ts";
-import { withLegacyHealth } from "./legacy-health.ts";
+import { withLegacyHealth } from "./legacy/legacy-health.ts";
 import { createMetrics } from "./metrics.ts";
 import { createOperationsApp } from "./operations-app.ts";
 import { startOwnRules } from "./rules/own-rules.ts";
 import { createPodEvents } from "./pod-events.ts";
 import { createRecords } from "./records.ts";
 import { discoverRole } from "./role/discover-role.ts";
-import { createLegacyMetrics } from "./role/legacy-metrics.ts";
-import { legacyPlaceOf } from "./role/legacy-config.ts";
+import { createLegacyMetrics } from "./legacy/legacy-metrics.ts";
+import { legacyPlaceOf } from "./legacy/legacy-config.ts";
 import { PROFILE_TRAITS } from "./role/profile.ts";
 import { podKeysOf, roleSettingsOf, wantsDiscovery } from "./role/role-config.ts";
 import { createRoleSource } from "./role/role-source.ts";

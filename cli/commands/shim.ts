@@ -2,7 +2,7 @@ import { Argument, type Command } from "commander";
 import { createLogger } from "../../lib/log.ts";
 import type { Program } from "../../lib/program.ts";
 import { shimConfig } from "../../metadata-shim/config.ts";
-import { legacyPlaceOf } from "../../metadata-shim/role/legacy-config.ts";
+import { legacyPlaceOf } from "../../metadata-shim/legacy/legacy-config.ts";
 import { addShimRules } from "./shim-rules.ts";
 
 /** `irsa shim`: the node agent, which serves until it is told to stop. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { shimConfig } from "../../metadata-shim/config.ts";
-import { legacyPlaceOf } from "../../metadata-shim/role/legacy-config.ts";
+import { legacyPlaceOf } from "../../metadata-shim/legacy/legacy-config.ts";
 import { applyConfig, removeConfig } from "../../metadata-shim/rules/rules-config.ts";
 import { tokenRequestPolicy } from "../../metadata-shim/token-request-policy.ts";
 import { validatingWebhookConfiguration } from "../../webhook/coverage/webhook-configurations.ts";

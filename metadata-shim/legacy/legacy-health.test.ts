@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { listen } from "../lib/http.ts";
-import { ask } from "../test/fakes/ask.ts";
+import { listen } from "../../lib/http.ts";
+import { ask } from "../../test/fakes/ask.ts";
 import { withLegacyHealth } from "./legacy-health.ts";
 
 async function statusesOf(

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
-import type { Profile } from "./profile.ts";
+import type { Profile } from "../role/profile.ts";
 
 /** One answer to a pod. */
 export interface AnswerFacts {

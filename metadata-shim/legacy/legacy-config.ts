@@ -2,7 +2,7 @@ import { z } from "zod";
 import { ignored, toggle, value, type ConfigOf } from "../../lib/config.ts";
 import { parseGoDurationMs, parseGoInteger } from "../../lib/go-values.ts";
 import type { LogLevel } from "../../lib/log.ts";
-import { PROFILE_TRAITS, type Profile } from "./profile.ts";
+import { PROFILE_TRAITS, type Profile } from "../role/profile.ts";
 
 /** Flags that say what is so anyway, or ask for what there is no more; and why they do nothing. */
 const SUPERSEDED: readonly (readonly [why: string, flags: readonly string[]])[] = [

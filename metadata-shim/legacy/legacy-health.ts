@@ -1,6 +1,6 @@
 import type { IncomingMessage, RequestListener } from "node:http";
-import { hostOf, METADATA_HOSTS } from "./imds/allowed-hosts.ts";
-import type { Profile } from "./role/profile.ts";
+import { hostOf, METADATA_HOSTS } from "../imds/allowed-hosts.ts";
+import type { Profile } from "../role/profile.ts";
 
 const METADATA: ReadonlySet<string> = new Set(METADATA_HOSTS);
 

@@ -8,7 +8,7 @@ import {
   legacyPlaceOf,
   type LegacyPlace,
 } from "./legacy-config.ts";
-import { checkRoleConfig, ROLE_SETTINGS, roleConfigWarnings } from "./role-config.ts";
+import { checkRoleConfig, ROLE_SETTINGS, roleConfigWarnings } from "../role/role-config.ts";
 
 const reader = defineConfig({ ...ROLE_SETTINGS, ...LEGACY_SETTINGS }, checkRoleConfig);
 
