@@ -1,6 +1,9 @@
 import { defineConfig } from "rolldown";
 import { sbomPlugin } from "./scripts/sbom-plugin.ts";
 
+const scriptFile = (name: string): string => new URL(`scripts/${name}`, import.meta.url).pathname;
+const HTTP_ALONE = scriptFile("http-alone.ts");
+
 /**
  * What ships: a folder that runs without the repository around it. A file of its own for what only
  * some commands load, since a program's text stays in memory as long as it runs.
@@ -11,8 +14,13 @@ export default defineConfig({
   // Only in a checkout, where it can build Kubernetes; it would bring the whole Kubernetes client along.
   external: /\/test\/kubernetes\//,
   resolve: {
-    // 1.2 MB for the typed calls of the Kubernetes client, of which the programs make none.
-    alias: { undici: new URL("scripts/no-undici.ts", import.meta.url).pathname },
+    alias: {
+      // 1.2 MB for the typed calls of the Kubernetes client, of which the programs make none.
+      undici: scriptFile("no-undici.ts"),
+      // The undici in Node itself, which takes several MB once it is loaded.
+      http: HTTP_ALONE,
+      "node:http": HTTP_ALONE,
+    },
   },
   treeshake: {
     // They do nothing when they are imported, and do not say so: all their API classes would stay.
