@@ -92,12 +92,12 @@ export async function listen(
     minVersion: minTlsVersion,
     ...(ciphers === undefined ? {} : { ciphers }),
   };
+  const answers = withLastAnswers(handler);
   const secure =
     keyPair === undefined
       ? undefined
-      : createHttpsServer({ ...limits, ...keyPair, ...secureOptions }, handler);
-  const server: Server = secure ?? createHttpServer(limits, handler);
-  const closeAfterAnswers = lastAnswers(server);
+      : createHttpsServer({ ...limits, ...keyPair, ...secureOptions }, answers.handler);
+  const server: Server = secure ?? createHttpServer(limits, answers.handler);
   // Also those that have said nothing yet, not even in TLS: the HTTP server does not know of them.
   const sockets = new Set<Socket>();
   server.on("connection", (socket: Socket) => {
@@ -127,7 +127,7 @@ export async function listen(
 
   async function end(): Promise<void> {
     const closed = once(server, "close");
-    closeAfterAnswers();
+    answers.markLast();
     // Node's own close would destroy kept connections at once, together with the requests that
     // clients have just sent on them.
     TcpServer.prototype.close.call(server);
@@ -143,23 +143,31 @@ export async function listen(
   }
 }
 
-/** @returns a function that makes every answer from then on, open ones too, the last on its connection. */
-function lastAnswers(server: Server): () => void {
-  // One for each connection, however many requests it has had: a listener on each answer would cost
-  // a quarter of a small one.
-  const latest = new Map<Socket, ServerResponse>();
+/** A handler of requests that can be told to end connections. */
+interface EndingHandler {
+  readonly handler: RequestListener;
+  /** Makes every answer from then on, open ones too, the last on its connection. */
+  markLast(): void;
+}
+
+function withLastAnswers(next: RequestListener): EndingHandler {
+  // The latest of each connection that was not ready at once. A listener on each answer would cost a
+  // quarter of a small one, and so would keeping those that are over: they would grow old.
+  const open = new Map<Socket, ServerResponse>();
   let closing = false;
-  const forget = (socket: Socket): void => {
-    socket.once("close", () => latest.delete(socket));
-  };
-  server.on("connection", forget).on("secureConnection", forget);
-  server.prependListener("request", ({ socket }, res) => {
-    if (closing) markLast(res);
-    else latest.set(socket, res);
-  });
-  return () => {
-    closing = true;
-    for (const res of latest.values()) markLast(res);
+  return {
+    handler(req, res) {
+      if (closing) markLast(res);
+      next(req, res);
+      if (res.writableEnded) return;
+      const { socket } = req;
+      if (!open.has(socket)) socket.once("close", () => open.delete(socket));
+      open.set(socket, res);
+    },
+    markLast() {
+      closing = true;
+      for (const res of open.values()) markLast(res);
+    },
   };
 }
 
