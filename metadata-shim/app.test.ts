@@ -9,6 +9,7 @@ import { createApp, type AppDeps, type ProtocolRules } from "./app.ts";
 import type { Caller, HttpTokens } from "./caller/caller.ts";
 import { METADATA_HOSTS } from "./imds/allowed-hosts.ts";
 import { createMetadataTree } from "./imds/metadata-tree.ts";
+import { createResourceFinder } from "./imds/resource-finder.ts";
 import { TOKEN_KEY_BYTES } from "./session-token/session-token.ts";
 import { createMetrics } from "./metrics.ts";
 import { createSessionTokens } from "./session-token/session-tokens.ts";
@@ -55,7 +56,7 @@ async function start(changes: Partial<AppDeps> = {}): Promise<World> {
   const app = createApp({
     rules: STRICT,
     facts,
-    tree: createMetadataTree(facts),
+    findResource: createResourceFinder(createMetadataTree(facts)),
     startedAtMs: clock.now(),
     sessionTokens: createSessionTokens(Buffer.alloc(TOKEN_KEY_BYTES, 1), clock),
     hosts: new Set([...METADATA_HOSTS, "127.0.0.1"]),

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { parseRoleArn } from "../lib/arn.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
+import { onceFor } from "../lib/once-for.ts";
 import { whenThere, type Soon } from "../lib/soon.ts";
 import type {
   Caller,
@@ -28,7 +29,7 @@ import {
   type AnswerReason,
 } from "./imds/answer.ts";
 import { credentialsDocument, identityDocument, roleInfoDocument } from "./imds/documents.ts";
-import type { InstanceFacts, MetadataTree, Resource } from "./imds/metadata-tree.ts";
+import type { InstanceFacts, Resource } from "./imds/metadata-tree.ts";
 import {
   callerRefusal,
   credentialRefusal,
@@ -36,8 +37,8 @@ import {
   roleRefusal,
   type RefusedRequest,
 } from "./imds/refusals.ts";
-import { parseRequestPath } from "./imds/request-path.ts";
 import { isRequestedRole } from "./imds/requested-role.ts";
+import type { FindResource } from "./imds/resource-finder.ts";
 import { parseTokenTtl } from "./session-token/session-token.ts";
 import type { ShimMetrics } from "./metrics.ts";
 import { remoteAddressOf } from "./remote-address.ts";
@@ -59,7 +60,7 @@ export interface ProtocolRules {
 /** What the app needs from the outside; main.ts passes the real things, tests pass fakes. */
 export interface AppDeps {
   readonly rules: ProtocolRules;
-  readonly tree: MetadataTree;
+  readonly findResource: FindResource;
   readonly facts: InstanceFacts;
   /** Time in the identity document, in milliseconds. */
   readonly startedAtMs: number;
@@ -105,8 +106,7 @@ export function createApp(deps: AppDeps): RequestListener {
 
 function respond(req: IncomingMessage, res: ServerResponse, deps: AppDeps): void {
   const startMs = performance.now();
-  const path = parseRequestPath(req.url ?? "");
-  const resource = path === undefined ? undefined : deps.tree(path);
+  const resource = deps.findResource(req.url ?? "");
   const end = (answer: Answer): void => {
     send(res, answer);
     record(req, { answer, resource, startMs }, deps);
@@ -292,17 +292,8 @@ function isTokenPath(resource: Resource | undefined): resource is TokenResource 
   return resource?.kind === "session-token" || resource?.kind === "dated-session-token";
 }
 
-const documents = new WeakMap<Credentials, string>();
-
 /** Written once for the same credentials, which some clients fetch before each call. */
-function documentOf(credentials: Credentials): string {
-  let document = documents.get(credentials);
-  if (document === undefined) {
-    document = credentialsDocument(credentials);
-    documents.set(credentials, document);
-  }
-  return document;
-}
+const documentOf = onceFor((credentials: Credentials) => credentialsDocument(credentials));
 
 function identifyCaller({ socket }: IncomingMessage, deps: AppDeps): Soon<CallerDecision> {
   // A client that has gone meanwhile will not see the answer.

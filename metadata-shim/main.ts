@@ -32,6 +32,7 @@ import { requestedTokenSource } from "./credentials/requested-token.ts";
 import { startCredentials, type RunningCredentials } from "./credentials/start-credentials.ts";
 import { METADATA_HOSTS } from "./imds/allowed-hosts.ts";
 import { createMetadataTree } from "./imds/metadata-tree.ts";
+import { createResourceFinder } from "./imds/resource-finder.ts";
 import { legacyAnswerOf, withLookUps } from "./legacy-answers.ts";
 import { withLegacyHealth } from "./legacy/legacy-health.ts";
 import { createMetrics } from "./metrics.ts";
@@ -198,7 +199,7 @@ export async function startShim(
       httpTokens: config.httpTokens ?? PROFILE_TRAITS[profile].httpTokens,
       refuseForwarded: profile === "strict",
     },
-    tree: createMetadataTree(facts),
+    findResource: createResourceFinder(createMetadataTree(facts)),
     facts,
     startedAtMs,
     sessionTokens: createSessionTokens(await sessionTokenKey(config.stateDir, log), clock),

@@ -6,7 +6,7 @@ import { createMovedClock } from "../../test/fakes/moved-clock.ts";
 import { until } from "../../test/fakes/until.ts";
 import { CachedReads } from "./cached-reads.ts";
 
-const PATH = ["namespaces", "team"];
+const PATH = "namespaces/team";
 
 /** A cache in front of one object that changes. */
 function start() {

@@ -47,24 +47,23 @@ export class CachedReads<T> {
   }
 
   /**
-   * @param path As `LiveReads` takes it.
+   * @param path As in `namespaces/a`: from `/api/v1` on.
    * @returns undefined when there is no such object.
    * @throws AppError KUBERNETES_REFUSED, KUBERNETES_UNAVAILABLE when nothing was ever known of it.
    */
-  get(path: readonly string[]): Soon<T | undefined> {
-    const known = this.#known.get(path.join("/"));
+  get(path: string): Soon<T | undefined> {
+    const known = this.#known.get(path);
     if (known === undefined) return this.#read(path, undefined);
     return this.#isUsable(known, this.#deps.clock.now()) ? known.value : this.#newer(path, known);
   }
 
-  async #newer(path: readonly string[], known: Reading<T>): Promise<T | undefined> {
+  async #newer(path: string, known: Reading<T>): Promise<T | undefined> {
     const { clock } = this.#deps;
-    const key = path.join("/");
     const reading = this.#read(path, known);
     const patience = new AbortController();
     try {
       const late = clock.sleep(PATIENCE_MS, patience.signal).then(() => {
-        if (!patience.signal.aborted) this.#set(key, { ...known, failedMs: clock.now() });
+        if (!patience.signal.aborted) this.#set(path, { ...known, failedMs: clock.now() });
         return known.value;
       });
       return await Promise.race([reading, late]);
@@ -74,18 +73,17 @@ export class CachedReads<T> {
   }
 
   /** Never rejects when something is known. */
-  async #read(path: readonly string[], known: Reading<T> | undefined): Promise<T | undefined> {
+  async #read(path: string, known: Reading<T> | undefined): Promise<T | undefined> {
     const { reads, clock, log } = this.#deps;
-    const key = path.join("/");
     const nowMs = clock.now();
     try {
-      const value = await reads.read(path);
-      this.#set(key, { value, atMs: nowMs });
+      const value = await reads.read(path.split("/"));
+      this.#set(path, { value, atMs: nowMs });
       return value;
     } catch (err) {
       if (known === undefined) throw err;
-      this.#set(key, { ...known, failedMs: clock.now() });
-      log.warn({ object: key, reason: reasonOf(err) }, "Using what is known of an object");
+      this.#set(path, { ...known, failedMs: clock.now() });
+      log.warn({ object: path, reason: reasonOf(err) }, "Using what is known of an object");
       return known.value;
     }
   }
@@ -101,9 +99,9 @@ export class CachedReads<T> {
   }
 
   /** Unless a reading that began later has come before; none of before the clock was set back did. */
-  #set(key: string, reading: Reading<T>): void {
-    const known = this.#known.get(key);
+  #set(path: string, reading: Reading<T>): void {
+    const known = this.#known.get(path);
     const isLater = known !== undefined && known.atMs > reading.atMs;
-    if (!isLater || known.atMs > this.#deps.clock.now()) this.#known.set(key, reading);
+    if (!isLater || known.atMs > this.#deps.clock.now()) this.#known.set(path, reading);
   }
 }

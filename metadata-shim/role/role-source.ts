@@ -45,7 +45,7 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
     namespaceRulesOf(metadata.annotations ?? {}, settings),
   );
   const rulesOf = (namespace: string): Soon<NamespaceRules | undefined> =>
-    namespaces.get(["namespaces", namespace]);
+    namespaces.get(`namespaces/${namespace}`);
 
   /** What was decided of a caller, by which readings. */
   const decisions = new WeakMap<
@@ -93,12 +93,9 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
     decideRole: (caller) => {
       const { namespace, serviceAccount } = caller;
       if (serviceAccount === "") return { status: "none" };
-      const account = serviceAccounts.get([
-        "namespaces",
-        namespace,
-        "serviceaccounts",
-        serviceAccount,
-      ]);
+      const account = serviceAccounts.get(
+        `namespaces/${namespace}/serviceaccounts/${serviceAccount}`,
+      );
       const rules = rulesOf(namespace);
       if (account instanceof Promise || rules instanceof Promise) {
         return decideLater(caller, account, rules);

@@ -22,7 +22,9 @@ const NONCES_AT_ONCE = 512;
  */
 export function createSessionTokens(key: Buffer, clock: Pick<Clock, "now">): SessionTokens {
   const secret = createSecretKey(key);
-  const provenUntilMs = new LRUCache<string, number>({ max: MAX_PROVEN });
+  const proven = new LRUCache<string, { readonly address: string; readonly untilMs: number }>({
+    max: MAX_PROVEN,
+  });
   const nonces = Buffer.alloc(TOKEN_NONCE_BYTES * NONCES_AT_ONCE);
   let next = nonces.length;
 
@@ -42,17 +44,17 @@ export function createSessionTokens(key: Buffer, clock: Pick<Clock, "now">): Ses
     },
     remainingSeconds(token, address) {
       const nowMs = clock.now();
-      const id = `${address} ${token}`;
-      const untilMs = provenUntilMs.get(id) ?? prove(id, token, address);
+      const known = proven.get(token);
+      const untilMs = known?.address === address ? known.untilMs : prove(token, address);
       return untilMs !== undefined && untilMs > nowMs
         ? Math.ceil((untilMs - nowMs) / 1000)
         : undefined;
     },
   };
 
-  function prove(id: string, token: string, address: string): number | undefined {
+  function prove(token: string, address: string): number | undefined {
     const untilMs = tokenEndMs(token, { key: secret, address });
-    if (untilMs !== undefined) provenUntilMs.set(id, untilMs);
+    if (untilMs !== undefined) proven.set(token, { address, untilMs });
     return untilMs;
   }
 }
