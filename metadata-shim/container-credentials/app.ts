@@ -1,40 +1,29 @@
-import { randomUUID } from "node:crypto";
-import type { IncomingMessage, RequestListener } from "node:http";
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import type { Logger } from "../../lib/log.ts";
-import type { Caller } from "../caller/caller.ts";
-import type { Credentials, ObtainCredentials } from "../credentials/credentials.ts";
+import { whenThere, type Soon } from "../../lib/soon.ts";
 import { hostOf } from "../imds/allowed-hosts.ts";
 import type { ShimMetrics } from "../metrics.ts";
 import { remoteAddressOf } from "../remote-address.ts";
 import { isBodyWithin } from "../request-body.ts";
-import type { DecideRole } from "../role/role-decision.ts";
 import {
   BODY_TOO_LARGE,
-  credentialsAnswer,
   EARLY_TOKEN,
   EMPTY_TOKEN,
-  ERROR_BY_FAILURE,
   EXPIRED_TOKEN,
   INTERNAL_ERROR,
   invalidAddress,
-  serviceError,
   UNKNOWN_PATH,
   UNREADABLE_TOKEN,
   type AgentAnswer,
 } from "./answers.ts";
-import type { BoundPod } from "./bound-pod.ts";
-import type { LifeOfPod } from "./life-of-pod.ts";
+import { podAnswer, type PodAnswerDeps } from "./pod-answer.ts";
+import { invalidToken, unavailable } from "./token-refusals.ts";
 import type { VerifyToken } from "./token-verifier.ts";
 
-export interface ContainerCredentialsDeps {
+export interface ContainerCredentialsDeps extends PodAnswerDeps {
   /** In lower case, IPv6 addresses without brackets. */
   readonly hosts: ReadonlySet<string>;
   readonly verifyToken: VerifyToken;
-  readonly lifeOfPod: LifeOfPod;
-  readonly decideRole: DecideRole;
-  readonly obtain: ObtainCredentials;
-  /** Told when a policy forbids what a pod asks for. */
-  readonly onForbidden: (caller: Caller, reason: string) => void;
   readonly log: Pick<Logger, "info" | "error">;
   readonly metrics: Pick<ShimMetrics, "containerRequests">;
 }
@@ -49,122 +38,77 @@ const BODY_LIMIT_BYTES = 1024;
  */
 export function createContainerCredentialsApp(deps: ContainerCredentialsDeps): RequestListener {
   return (req, res) => {
-    void (async () => {
-      let answer: AgentAnswer;
-      try {
-        answer = await answerOf(req, deps);
-      } catch (err) {
-        deps.log.error({ err }, "Cannot answer");
-        answer = INTERNAL_ERROR;
-      }
-      const { status, contentType, body, problem } = answer;
-      const headers = { "content-type": contentType, "content-length": Buffer.byteLength(body) };
-      res.writeHead(
-        status,
-        answer === BODY_TOO_LARGE ? { ...headers, connection: "close" } : headers,
-      );
-      res.end(body);
-      deps.metrics.containerRequests.inc({ code: String(status) });
-      if (problem === undefined) return;
-      const address = remoteAddressOf(req.socket.remoteAddress);
-      deps.log.info({ address, status, problem }, "Refused container credentials");
-    })();
-  };
-}
-
-async function answerOf(
-  req: IncomingMessage,
-  deps: ContainerCredentialsDeps,
-): Promise<AgentAnswer> {
-  const fits = isBodyWithin(req, BODY_LIMIT_BYTES);
-  if (fits === false || (fits !== true && !(await fits))) return BODY_TOO_LARGE;
-  const [path] = (req.url ?? "").split("?", 1);
-  if (path !== PATH) return UNKNOWN_PATH;
-  const host = hostOf(req.headers.host ?? "");
-  if (!deps.hosts.has(host)) return invalidAddress(deps.hosts, host);
-  const { authorization = "" } = req.headers;
-  if (authorization === "") return EMPTY_TOKEN;
-  const verdict = await deps.verifyToken(authorization);
-  switch (verdict.status) {
-    case "good":
-      return podAnswer(verdict.pod, deps);
-    case "unreadable":
-      return UNREADABLE_TOKEN;
-    case "expired":
-      return EXPIRED_TOKEN;
-    case "early":
-      return EARLY_TOKEN;
-    case "invalid":
-      return invalidToken(verdict.problem);
-    case "unavailable":
-      return unavailable(verdict.problem);
-    default:
-      return verdict satisfies never;
-  }
-}
-
-async function podAnswer(
-  pod: BoundPod,
-  { lifeOfPod, decideRole, obtain, onForbidden }: ContainerCredentialsDeps,
-): Promise<AgentAnswer> {
-  const life = await lifeOfPod(pod);
-  if (life.status === "gone") return invalidToken(life.problem);
-  if (life.status === "unavailable") return unavailable(life.problem);
-  const { podUid, podName, namespace, serviceAccount } = pod;
-  // The token speaks for the ServiceAccount: what somebody wrote on the pod has no say.
-  const caller = { podUid, podName, namespace, serviceAccount, address: "", podAnnotations: {} };
-  const role = await decideRole(caller);
-  switch (role.status) {
-    case "none": {
-      const message = `ServiceAccount ${namespace}/${serviceAccount} has no role`;
-      return serviceError("ResourceNotFoundException", { message, requestId: randomUUID() });
+    const end = (answer: AgentAnswer): void => {
+      send(res, answer);
+      record(req, answer, deps);
+    };
+    const fail = (err: unknown): void => {
+      deps.log.error({ err }, "Cannot answer");
+      end(INTERNAL_ERROR);
+    };
+    let answer: Soon<AgentAnswer>;
+    try {
+      answer = answerOf(req, deps);
+    } catch (err) {
+      fail(err);
+      return;
     }
-    case "forbidden":
-      onForbidden(caller, role.reason);
-      return serviceError("AccessDeniedException", {
-        message: role.reason,
-        requestId: randomUUID(),
-      });
-    case "unavailable":
-      return unavailable(role.reason);
-    case "allowed":
-      break;
-    default:
-      return role satisfies never;
-  }
-  if (role.serviceAccountUid !== pod.serviceAccountUid) {
-    return invalidToken("another ServiceAccount has the name of its ServiceAccount");
-  }
-  // The node never gave such pods anything.
-  const result = await obtain({ caller, role: { ...role, legacy: false } });
-  if (result.status === "good") return answerWith(result.credentials, role.roleArn);
-  const message = `${result.code}: ${result.message}`;
-  return serviceError(ERROR_BY_FAILURE[result.kind], { message, requestId: randomUUID() });
-}
-
-const answers = new WeakMap<Credentials, AgentAnswer>();
-
-/** Written once for the same credentials, which belong to one role. */
-function answerWith(credentials: Credentials, roleArn: string): AgentAnswer {
-  let answer = answers.get(credentials);
-  if (answer === undefined) {
-    answer = credentialsAnswer(credentials, roleArn);
-    answers.set(credentials, answer);
-  }
-  return answer;
-}
-
-function invalidToken(problem: string): AgentAnswer {
-  const message = `The service account token cannot be used: ${problem}`;
-  return serviceError("InvalidTokenException", { message, requestId: randomUUID() });
-}
-
-function unavailable(problem: string): AgentAnswer {
-  return {
-    ...serviceError("ServiceUnavailableException", {
-      message: "The token cannot be judged now",
-      requestId: randomUUID(),
-    }),
-    problem,
+    // What is known at once goes out at once.
+    if (answer instanceof Promise) answer.then(end, fail);
+    else end(answer);
   };
+}
+
+function send(res: ServerResponse, answer: AgentAnswer): void {
+  const { status, contentType, body } = answer;
+  const headers = { "content-type": contentType, "content-length": Buffer.byteLength(body) };
+  res.writeHead(status, answer === BODY_TOO_LARGE ? { ...headers, connection: "close" } : headers);
+  res.end(body);
+}
+
+function record(
+  { socket }: IncomingMessage,
+  { status, problem }: AgentAnswer,
+  { metrics, log }: ContainerCredentialsDeps,
+): void {
+  metrics.containerRequests.inc({ code: String(status) });
+  if (problem === undefined) return;
+  const address = remoteAddressOf(socket.remoteAddress);
+  log.info({ address, status, problem }, "Refused container credentials");
+}
+
+function answerOf(req: IncomingMessage, deps: ContainerCredentialsDeps): Soon<AgentAnswer> {
+  return whenThere(isBodyWithin(req, BODY_LIMIT_BYTES), (fits) =>
+    fits ? tokenAnswer(req, deps) : BODY_TOO_LARGE,
+  );
+}
+
+function tokenAnswer(
+  { url = "", headers }: IncomingMessage,
+  deps: ContainerCredentialsDeps,
+): Soon<AgentAnswer> {
+  const [path] = url.split("?", 1);
+  if (path !== PATH) return UNKNOWN_PATH;
+  const host = hostOf(headers.host ?? "");
+  if (!deps.hosts.has(host)) return invalidAddress(deps.hosts, host);
+  const { authorization = "" } = headers;
+  if (authorization === "") return EMPTY_TOKEN;
+  return whenThere(deps.verifyToken(authorization), (verdict) => {
+    switch (verdict.status) {
+      case "good":
+        return podAnswer(verdict.pod, deps);
+      case "unreadable":
+        return UNREADABLE_TOKEN;
+      case "expired":
+        return EXPIRED_TOKEN;
+      case "early":
+        return EARLY_TOKEN;
+      case "invalid":
+        return invalidToken(verdict.problem);
+      case "unavailable":
+        return unavailable(verdict.problem);
+      default:
+        return verdict satisfies never;
+    }
+  });
 }

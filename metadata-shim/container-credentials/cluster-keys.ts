@@ -6,6 +6,7 @@ import { FreshFlight } from "../../lib/fresh-flight.ts";
 import { refusalText } from "../../lib/kube/api-status.ts";
 import type { Transport } from "../../lib/kube/transport.ts";
 import type { Logger } from "../../lib/log.ts";
+import type { Soon } from "../../lib/soon.ts";
 
 export interface ClusterKeysDeps {
   readonly connection: Pick<Transport, "request">;
@@ -47,12 +48,13 @@ export class ClusterKeys {
     return this.#generation;
   }
 
-  /** Reads the keys again when they are old; waits for it only when there are none. */
-  async refresh(): Promise<void> {
-    if (!this.#isOld(this.#readMs, MAX_AGE_MS) || !this.#mayTry()) return;
+  /** Reads the keys again when they are old; a promise only when there are none to go on with. */
+  refresh(): Soon<void> {
+    if (!this.#isOld(this.#readMs, MAX_AGE_MS) || !this.#mayTry()) return undefined;
     const reading = this.#read();
-    if (this.#set === undefined) await reading;
-    else reading.catch(() => {});
+    if (this.#set === undefined) return reading;
+    reading.catch(() => {});
+    return undefined;
   }
 
   /** The key of a token, for jose. @throws AppError KUBERNETES_UNAVAILABLE when no keys are known. */

@@ -5,6 +5,7 @@ import { reasonOf } from "../../lib/errors.ts";
 import { FreshFlight } from "../../lib/fresh-flight.ts";
 import { refusalText } from "../../lib/kube/api-status.ts";
 import type { Transport } from "../../lib/kube/transport.ts";
+import type { Soon } from "../../lib/soon.ts";
 import type { BoundPod } from "./bound-pod.ts";
 
 /** Whether the pod of a token is there to use it. */
@@ -14,7 +15,7 @@ export type PodLife =
   | { readonly status: "gone"; readonly problem: string }
   | { readonly status: "unavailable"; readonly problem: string };
 
-export type LifeOfPod = (pod: BoundPod) => Promise<PodLife>;
+export type LifeOfPod = (pod: BoundPod) => Soon<PodLife>;
 
 /** As long as the API server itself keeps what it found of a token. */
 const FRESH_MS = 10_000;
@@ -22,6 +23,7 @@ const FRESH_MS = 10_000;
 const OUTAGE_MS = 10 * 60_000;
 const MAX_REMEMBERED = 2048;
 
+const ALIVE: PodLife = Object.freeze({ status: "alive" });
 const FINISHED: ReadonlySet<unknown> = new Set(["Succeeded", "Failed"]);
 const Pod = z.looseObject({
   metadata: z.looseObject({ uid: z.string() }),
@@ -47,15 +49,16 @@ export function createLifeOfPod({
   const seenAliveMs = new LRUCache<string, number>({ max: MAX_REMEMBERED });
   const reads = new FreshFlight<PodLife>();
 
-  return async (pod) => {
+  return (pod) => (isWithin(seenAliveMs.get(pod.podUid), FRESH_MS) ? ALIVE : look(pod));
+
+  async function look(pod: BoundPod): Promise<PodLife> {
     const { podUid } = pod;
-    if (isWithin(seenAliveMs.get(podUid), FRESH_MS)) return { status: "alive" };
     const life = await reads.run(podUid, () => read(pod));
     if (life.status === "alive") seenAliveMs.set(podUid, clock.now());
     if (life.status === "gone") seenAliveMs.delete(podUid);
     const wasAlive = isWithin(seenAliveMs.get(podUid), OUTAGE_MS);
-    return life.status === "unavailable" && wasAlive ? { status: "alive" } : life;
-  };
+    return life.status === "unavailable" && wasAlive ? ALIVE : life;
+  }
 
   function isWithin(sinceMs: number | undefined, ms: number): boolean {
     const passedMs = clock.now() - (sinceMs ?? Number.NEGATIVE_INFINITY);
@@ -87,5 +90,5 @@ function lifeOf(found: z.infer<typeof Pod>, pod: BoundPod, nodeName: string): Po
     return { status: "gone", problem: "its pod runs on another node" };
   }
   if (FINISHED.has(status?.phase)) return { status: "gone", problem: "its pod has finished" };
-  return { status: "alive" };
+  return ALIVE;
 }

@@ -2,6 +2,7 @@ import { decodeProtectedHeader, errors, jwtVerify } from "jose";
 import { LRUCache } from "lru-cache";
 import type { Clock } from "../../lib/clock.ts";
 import { AppError } from "../../lib/errors.ts";
+import { whenThere, type Soon } from "../../lib/soon.ts";
 import { boundPodOf, type BoundPod } from "./bound-pod.ts";
 import type { ClusterKeys } from "./cluster-keys.ts";
 
@@ -16,7 +17,7 @@ export type TokenVerdict =
   | { readonly status: "invalid"; readonly problem: string }
   | { readonly status: "unavailable"; readonly problem: string };
 
-export type VerifyToken = (token: string) => Promise<TokenVerdict>;
+export type VerifyToken = (token: string) => Soon<TokenVerdict>;
 
 /** Those that an API server signs with (`--service-account-signing-key-file`). */
 const ALGORITHMS = ["RS256", "ES256", "ES384", "ES512"];
@@ -26,7 +27,7 @@ const CLOCK_SKEW_SECONDS = 10;
 const MAX_REMEMBERED = 2048;
 
 interface Remembered {
-  readonly pod: BoundPod;
+  readonly verdict: TokenVerdict;
   readonly notBeforeMs: number;
   readonly expiresAtMs: number;
 }
@@ -48,21 +49,17 @@ export function createTokenVerifier({
   const remembered = new LRUCache<string, Remembered>({ max: MAX_REMEMBERED });
   let generation = keys.generation;
 
-  return async (token) => {
-    await keys.refresh();
-    forgetIfKeysChanged();
-    const known = remembered.get(token);
-    const nowMs = clock.now();
-    if (known !== undefined && known.notBeforeMs <= nowMs && nowMs < known.expiresAtMs) {
-      return { status: "good", pod: known.pod };
-    }
-    if (!isJsonWebToken(token)) return { status: "unreadable" };
-    try {
-      return await verify(token, new Date(nowMs));
-    } catch (err) {
-      return verdictOf(err);
-    }
-  };
+  return (token) =>
+    whenThere(keys.refresh(), () => {
+      forgetIfKeysChanged();
+      const known = remembered.get(token);
+      const nowMs = clock.now();
+      if (known !== undefined && known.notBeforeMs <= nowMs && nowMs < known.expiresAtMs) {
+        return known.verdict;
+      }
+      if (!isJsonWebToken(token)) return { status: "unreadable" };
+      return verify(token, new Date(nowMs)).catch(verdictOf);
+    });
 
   function forgetIfKeysChanged(): void {
     if (generation === keys.generation) return;
@@ -81,12 +78,13 @@ export function createTokenVerifier({
     });
     const pod = boundPodOf(payload);
     if (typeof pod === "string") return { status: "invalid", problem: pod };
+    const verdict = { status: "good", pod } as const;
     const { nbf = 0, exp = 0 } = payload;
     // A key that was taken away meanwhile is trusted this once, and never again.
     if (keys.generation === before) {
-      remembered.set(token, { pod, notBeforeMs: nbf * 1000, expiresAtMs: exp * 1000 });
+      remembered.set(token, { verdict, notBeforeMs: nbf * 1000, expiresAtMs: exp * 1000 });
     }
-    return { status: "good", pod };
+    return verdict;
   }
 }
 

@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import type { Clock } from "../../lib/clock.ts";
 import { credentialKeyOf } from "./credential-key.ts";
 import { GOOD_LIFE_MS, hold, LEAST_LIFE_MS, leftMs, type Held } from "./credential-life.ts";
@@ -6,6 +7,7 @@ import {
   type CredentialFailure,
   type CredentialRequest,
   type CredentialResult,
+  type CredentialRole,
   type Credentials,
   type ObtainCredentials,
 } from "./credentials.ts";
@@ -67,11 +69,13 @@ const FAILURE_MEMORY_MS = 120_000;
  */
 export class CredentialCache implements Disposable {
   readonly #deps: CredentialCacheDeps;
-  /** In the order in which they were last asked for. */
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries: LRUCache<string, Entry>;
+  /** Those of requests that were made before: a decision of a role stays the same object. */
+  readonly #keys = new WeakMap<CredentialRole, { readonly podUid: string; readonly key: string }>();
 
   constructor(deps: CredentialCacheDeps) {
     this.#deps = deps;
+    this.#entries = new LRUCache({ max: deps.maxEntries, dispose: endEntry });
   }
 
   /** Entries there are, also such that failed. */
@@ -96,18 +100,21 @@ export class CredentialCache implements Disposable {
 
   /** Drops all that is kept for a pod that is no more. */
   forgetPod(podUid: string): void {
-    for (const entry of this.#entries.values()) {
-      if (entry.request.caller.podUid === podUid) this.#drop(entry);
-    }
+    const own = [...this.#entries.values()].filter(
+      ({ request }) => request.caller.podUid === podUid,
+    );
+    for (const entry of own) this.#drop(entry);
   }
 
   [Symbol.dispose](): void {
-    for (const entry of this.#entries.values()) this.#drop(entry);
+    this.#entries.clear();
   }
 
   #entryOf(request: CredentialRequest): Entry {
-    const key = credentialKeyOf(request);
-    const entry = this.#entries.get(key) ?? {
+    const key = this.#keyOf(request);
+    const known = this.#entries.get(key);
+    if (known !== undefined) return known;
+    const entry: Entry = {
       key,
       request,
       held: undefined,
@@ -120,11 +127,17 @@ export class CredentialCache implements Disposable {
       plan: new AbortController(),
       isGone: false,
     };
-    this.#entries.delete(key);
     this.#entries.set(key, entry);
-    const [oldest] = this.#entries.values();
-    if (this.#entries.size > this.#deps.maxEntries && oldest !== undefined) this.#drop(oldest);
     return entry;
+  }
+
+  #keyOf(request: CredentialRequest): string {
+    const { podUid } = request.caller;
+    const known = this.#keys.get(request.role);
+    if (known?.podUid === podUid) return known.key;
+    const key = credentialKeyOf(request);
+    this.#keys.set(request.role, { podUid, key });
+    return key;
   }
 
   async #wait(entry: Entry): Promise<CredentialResult> {
@@ -247,10 +260,7 @@ export class CredentialCache implements Disposable {
   }
 
   #drop(entry: Entry): void {
-    entry.isGone = true;
-    entry.plan.abort();
-    entry.held = undefined;
-    if (this.#entries.get(entry.key) === entry) this.#entries.delete(entry.key);
+    if (this.#entries.peek(entry.key) === entry) this.#entries.delete(entry.key);
   }
 
   /** How long nothing is tried, in milliseconds; 0 or less when something may be. */
@@ -262,6 +272,13 @@ export class CredentialCache implements Disposable {
     const { clock, monotonicNow } = this.#deps;
     return leftMs(held, { nowMs: clock.now(), monotonicMs: monotonicNow() });
   }
+}
+
+/** Of one that is no longer kept, for whatever reason. */
+function endEntry(entry: Entry): void {
+  entry.isGone = true;
+  entry.plan.abort();
+  entry.held = undefined;
 }
 
 function gone(): CredentialResult {
