@@ -1,10 +1,12 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { ask } from "../fakes/ask.ts";
+import { untilWithin } from "../fakes/until.ts";
 import { freePort } from "../kubernetes/free-port.ts";
 import type { Cores } from "./cores.ts";
 import { NODE_ADDRESS } from "./node-pods.ts";
-import { startServerProcess, type ServerProcess } from "./server-process.ts";
+import { failureOf, startServerProcess, type ServerProcess } from "./server-process.ts";
 import type { ShimGround } from "./shim-ground.ts";
 import { byRequest, REQUESTS, type RequestName } from "./shim-result.ts";
 
@@ -13,6 +15,8 @@ export interface Target {
   readonly server: ServerProcess;
   readonly ports: Readonly<Record<RequestName, number>>;
 }
+
+const START_LIMIT_MS = 60_000;
 
 /** Starts the measure of the shim: a server that answers with what the shim answered. */
 export async function startBareServer(
@@ -39,5 +43,18 @@ export async function startBareServer(
   const args = [main, NODE_ADDRESS, ...served];
   const place = { folder, core: cores?.server };
   const server = stack.use(await startServerProcess("bare", args, place));
+  const allListen = Promise.all([...ports.values()].map(untilListens));
+  await Promise.race([allListen, failureOf(server)]);
   return { server, ports: byRequest((name) => ports.get(name) ?? 0) };
+}
+
+async function untilListens(port: number): Promise<void> {
+  const answers = async (): Promise<boolean> => {
+    try {
+      return (await ask({ host: NODE_ADDRESS, port, path: "/" })).status === 200;
+    } catch {
+      return false;
+    }
+  };
+  await untilWithin({ limitMs: START_LIMIT_MS, pauseMs: 20 })("the bare server answers", answers);
 }

@@ -162,9 +162,14 @@ async function measureRounds({
 
 function shimCell(cell: CostedCell, standard: CostedCell): ShimCell {
   const cpuRatio = standard.cpuUs / cell.cpuUs;
-  return { ...compared(cell, standard), cpuUs: cell.cpuUs, cpuRatio };
+  const { slowestFirstMs, cpuUs } = cell;
+  return { ...compared(cell, standard), slowestFirstMs, cpuUs, cpuRatio };
 }
 
 function middleOfCosted(cells: readonly CostedCell[]): CostedCell {
-  return { ...middleOf(cells), cpuUs: median(cells.map(({ cpuUs }) => cpuUs)) };
+  return {
+    ...middleOf(cells),
+    slowestFirstMs: median(cells.map(({ slowestFirstMs }) => slowestFirstMs)),
+    cpuUs: median(cells.map(({ cpuUs }) => cpuUs)),
+  };
 }

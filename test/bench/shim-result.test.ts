@@ -8,6 +8,7 @@ const CELL: ShimCell = {
   p99Ms: 2,
   throughputRatio: 0.8,
   p99Ratio: 1.2,
+  slowestFirstMs: 20,
   cpuUs: 30,
   cpuRatio: 0.8,
 };

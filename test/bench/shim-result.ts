@@ -23,6 +23,8 @@ export type CachedName = (typeof CACHED)[number];
 
 /** A load with what it costs the server, which is the same however busy the machine is. */
 export interface CostedCell extends Cell {
+  /** The longest wait for the first answer on a connection, when all of them ask at once. */
+  readonly slowestFirstMs: number;
   /** Time on a core for each request, in microseconds. */
   readonly cpuUs: number;
 }

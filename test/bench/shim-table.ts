@@ -12,6 +12,7 @@ const HEADER = [
   "p99 ratio",
   "cpu us",
   "of bare",
+  "first ms",
 ];
 
 /** What people read: the loads as a table, then single figures, then the goals. */
@@ -23,6 +24,8 @@ export function shimTableOf(measured: ShimMeasured, goals: readonly Goal[]): str
       "",
       "",
       cell.cpuUs.toFixed(1),
+      "",
+      cell.slowestFirstMs.toFixed(1),
     ]),
     ...Object.entries(measured.shim[name]).map(([connections, cell]) => [
       ...rowOf(name, connections, cell),
@@ -30,6 +33,7 @@ export function shimTableOf(measured: ShimMeasured, goals: readonly Goal[]): str
       cell.p99Ratio.toFixed(2),
       cell.cpuUs.toFixed(1),
       cell.cpuRatio.toFixed(2),
+      cell.slowestFirstMs.toFixed(1),
     ]),
   ]);
   const cores = measured.separateCores ? "a core each" : "cores shared";

@@ -1,7 +1,7 @@
 import { REVIEWS, type Cell, type Goal, type Measured } from "./result.ts";
 
 const HEADER = ["", "connections", "req/s", "p50 ms", "p99 ms", "of calibration", "p99 ratio"];
-const WIDTHS = [12, 12, 8, 8, 8, 15, 10, 8, 9];
+const WIDTHS = [12, 12, 8, 8, 8, 15, 10, 8, 9, 10];
 
 /** What people read: the loads as a table, then single figures, then the goals. */
 export function tableOf(measured: Measured, goals: readonly Goal[]): string {

@@ -44,8 +44,9 @@ const WebhookResult = z.strictObject({
   goals: goalsOf(10),
 });
 
-const costed = cell.extend({ cpuUs: figure });
-const ofShim = compared.extend({ cpuUs: figure, cpuRatio: figure });
+const costs = { slowestFirstMs: figure, cpuUs: figure };
+const costed = cell.extend(costs);
+const ofShim = compared.extend({ ...costs, cpuRatio: figure });
 const REQUESTS = ["list", "credentials", "container", "token"] as const;
 const byRequest = (of: z.ZodType): z.ZodType =>
   z.strictObject({ list: of, credentials: of, container: of, token: of });
