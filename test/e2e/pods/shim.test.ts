@@ -6,6 +6,7 @@ import {
   type ProductCluster,
 } from "./product-cluster.ts";
 import { itNeverOpenedTheDoor, itShutsTheDoor } from "./shim/closed-door.ts";
+import { itGivesContainerCredentials } from "./shim/container-credentials.ts";
 import { itSpeaksIpv6 } from "./shim/credentials-by-ipv6.ts";
 import { itGivesPodsTheirRole } from "./shim/credentials-of-pods.ts";
 import { itLeavesItsRules, itTakesItsRulesAway } from "./shim/end-of-rules.ts";
@@ -51,6 +52,7 @@ describe("the shim on a node", { skip }, () => {
   itShutsTheDoor(shim);
   itGivesPodsTheirRole(shim, sdks);
   itSpeaksIpv6(shim);
+  itGivesContainerCredentials(shim, skipPython);
   itHasFewCapabilities(shim);
   itComesBack(shim, sdks);
   itKnowsForeignAddresses(shim, skipPython);
