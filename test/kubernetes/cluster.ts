@@ -2,7 +2,12 @@ import { buildGoProgram } from "./go-build.ts";
 import { startControlPlane, type ControlPlane, type ControlPlaneOptions } from "./control-plane.ts";
 import { createKubeClients } from "./kube-clients.ts";
 import type { Network } from "./network.ts";
-import { apiServerAddress, METADATA_ADDRESS } from "./nodes/addresses.ts";
+import {
+  apiServerAddress,
+  METADATA_ADDRESS,
+  METADATA_ADDRESS_6,
+  type NetworkLayout,
+} from "./nodes/addresses.ts";
 import { createBusyboxImages } from "./nodes/busybox-images.ts";
 import { coreDnsProgram, DNS_USER, startClusterDns } from "./nodes/cluster-dns.ts";
 import { prepareNode, type ClusterNode, type PreparedNode } from "./nodes/cluster-node.ts";
@@ -25,6 +30,10 @@ export interface ClusterOptions extends Omit<
   readonly nodes?: number | undefined;
   /** How pods are linked to their node, or to each of them in turn. Default `bridge`. */
   readonly cni?: Cni | readonly Cni[] | undefined;
+  /** Whether nodes and pods have IPv6 addresses too, and the metadata service; default false. */
+  readonly ipv6?: boolean | undefined;
+  /** Of the IPv4 subnet for the pods of a node, 24 to 30; default 24. */
+  readonly podSubnetBits?: number | undefined;
   /** Paths of docker-archives that every node has, beside TOOLS_IMAGE. */
   readonly images?: readonly string[] | undefined;
 }
@@ -70,6 +79,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const { env = process.env, progress = (message) => process.stderr.write(`${message}\n`) } =
     options;
   const { nodes: nodeCount = 1, cni = "bridge", images = [], apiServers = [{}] } = options;
+  const { ipv6 = false, podSubnetBits = 24 } = options;
+  const layout = { ipv6, podSubnetBits };
   const dnsBinary = await buildGoProgram(coreDnsProgram(env), { env, progress });
 
   await using stack = new AsyncDisposableStack();
@@ -78,6 +89,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const { cloud, nodes: machines } = await startLinkedMachines(programs, {
     nodes: nodeCount,
     apiServers: apiServers.length,
+    layout,
   });
   const [first] = machines;
   const cloudAgent = stack.use(await startSocketAgent(cloud));
@@ -85,8 +97,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
 
   const [plane, nodes, metadataCalls] = await all([
     startPlane(stack, { ...options, network: networkOf(first, nodeAgent) }),
-    prepareNodes(programs, machines, { images, cni, cgroupParent }),
-    serveMetadata(cloudAgent),
+    prepareNodes(programs, machines, { images, cni, layout, cgroupParent }),
+    serveMetadata(cloudAgent, layout),
   ]);
   const { admin, caPem, commandOf, networkUrl } = plane;
   const kubeconfigOf = async (user: string, ...groups: string[]): Promise<string> => {
@@ -153,10 +165,12 @@ async function prepareNodes(
   {
     images,
     cni,
+    layout,
     cgroupParent,
   }: {
     readonly images: readonly string[];
     readonly cni: Cni | readonly Cni[];
+    readonly layout: NetworkLayout;
     readonly cgroupParent: string;
   },
 ): Promise<readonly [PreparedNode, ...PreparedNode[]]> {
@@ -165,7 +179,7 @@ async function prepareNodes(
     all(
       machines.map((machine, index) => {
         const link = typeof cni === "string" ? cni : (cni[index % cni.length] ?? "bridge");
-        return prepareNode(programs, machine, { index, cni: link, cgroupParent });
+        return prepareNode(programs, machine, { index, cni: link, layout, cgroupParent });
       }),
     ),
   ]);
@@ -180,10 +194,15 @@ async function prepareNodes(
   return [first, ...others];
 }
 
-async function serveMetadata(agent: SocketAgent): Promise<() => readonly MetadataCall[]> {
+async function serveMetadata(
+  agent: SocketAgent,
+  { ipv6 }: NetworkLayout,
+): Promise<() => readonly MetadataCall[]> {
   const { server, calls } = createMetadataStandIn();
-  const listener = await agent.listen(METADATA_ADDRESS, 80);
-  listener.on("connection", (socket) => server.emit("connection", socket));
+  for (const address of ipv6 ? [METADATA_ADDRESS, METADATA_ADDRESS_6] : [METADATA_ADDRESS]) {
+    const listener = await agent.listen(address, 80);
+    listener.on("connection", (socket) => server.emit("connection", socket));
+  }
   return calls;
 }
 

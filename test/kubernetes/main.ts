@@ -24,12 +24,13 @@ const settings = defineConfig({
     integer({ min: 0, max: 2, fallback: 0 }),
     "Nodes, with which the control plane has both; they need root",
   ),
+  ipv6: toggle("ipv6", false, "Whether nodes and pods have IPv6 addresses too"),
   cni: value("cni", z.enum(["bridge", "ptp"]).default("bridge"), "How pods are linked to a node"),
 });
 
 async function main(): Promise<void> {
   const command = settings.addTo(new Command("kubernetes")).parse();
-  const { nodes, cni, ...read } = settings.read(command, process.env);
+  const { nodes, cni, ipv6, ...read } = settings.read(command, process.env);
   const options = {
     issuers: read.issuers.length === 0 ? undefined : read.issuers,
     apiServers: Array.from({ length: read.apiServers }, () => ({})),
@@ -42,7 +43,7 @@ async function main(): Promise<void> {
   }
   const missing = await missingNodeParts(process.env);
   if (missing !== undefined) throw new AppError("KUBERNETES_UNAVAILABLE", 500, missing);
-  await using cluster = await startCluster({ ...options, nodes, cni });
+  await using cluster = await startCluster({ ...options, nodes, cni, ipv6 });
   const { url: server, kubeconfig } = cluster;
   const shells = cluster.nodes.map(({ name, inside }) => [name, inside(["sh"]).join(" ")] as const);
   await untilStopped({ server, kubeconfig, shells: Object.fromEntries(shells) });

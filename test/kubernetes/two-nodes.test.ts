@@ -4,16 +4,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { startCluster, type Cluster } from "./cluster.ts";
+import { NODE_ROLE } from "./nodes/metadata-stand-in.ts";
 import { missingNodeParts } from "./nodes/missing-node-parts.ts";
 import { remainsOf } from "./remains.ts";
 import { createReadyPod, toolsPod } from "./running-pod.ts";
 
 const skip = (await missingNodeParts(process.env)) ?? false;
 
-describe("a cluster with two nodes and routed pods", { skip }, () => {
+describe("a cluster with two nodes and routed pods of both families", { skip }, () => {
   let cluster: Cluster;
   before(async () => {
-    cluster = await startCluster({ nodes: 2, cni: "ptp" });
+    cluster = await startCluster({ nodes: 2, cni: "ptp", ipv6: true });
   });
   after(() => cluster[Symbol.asyncDispose]());
 
@@ -34,6 +35,27 @@ describe("a cluster with two nodes and routed pods", { skip }, () => {
     assert.equal(await inPod("a", "wget", "-q", "-O-", "http://b"), "reached\n");
     const routes = await cluster.nodes[0].run("ip", "route");
     assert.match(routes, new RegExp(`^${a.replaceAll(".", "\\.")} dev veth`, "m"));
+  });
+
+  it("routes between pods of both by IPv6 too, and to the metadata service", async () => {
+    const addressesOf = async (name: string): Promise<readonly (string | undefined)[]> => {
+      const { status } = await cluster.admin.core.readNamespacedPod({ namespace: "default", name });
+      assert.equal(status?.podIPs?.[0]?.ip, status?.podIP);
+      return [status?.podIPs?.[1]?.ip, ...(status?.hostIPs ?? []).map(({ ip }) => ip)];
+    };
+    const [[a = "", ...hostsOfA], [b = "", ...hostsOfB]] = await Promise.all([
+      addressesOf("a"),
+      addressesOf("b"),
+    ]);
+    assert.ok(a.startsWith("fd10:244::") && b.startsWith("fd10:244:0:1::"), `${a} ${b}`);
+    assert.deepEqual(
+      [hostsOfA, hostsOfB],
+      [cluster.nodes[0].addresses, cluster.nodes[1]?.addresses],
+    );
+    assert.equal(await inPod("a", "wget", "-q", "-O-", `http://[${b}]`), "reached\n");
+    const url = "http://[fd00:ec2::254]/latest/meta-data/iam/security-credentials/";
+    assert.equal(await inPod("a", "wget", "-q", "-O-", url), NODE_ROLE);
+    assert.equal(cluster.metadataCalls().at(-1)?.from, a);
   });
 
   it("goes on with one when the other's kubelet and containerd are killed", async () => {

@@ -8,14 +8,14 @@ export type Client = () => Promise<string | undefined>;
 /**
  * Prints who two clients are, again and again: one that keeps its credentials as a program does that
  * runs for long, and one that has just been made. What tells an SDK of AWS is taken from the
- * environment before, which leaves the metadata service.
+ * environment before, which leaves the metadata service, at the address that the environment names.
  *
  * @param newClient Makes one, which asks STS at a URL.
  */
 export async function repeat(newClient: (stsUrl: string) => Client): Promise<never> {
   const stsUrl = process.env["AWS_ENDPOINT_URL_STS"] ?? "";
   for (const name of Object.keys(process.env)) {
-    if (name.startsWith("AWS_")) delete process.env[name];
+    if (/^AWS_(?!EC2_METADATA_)/.test(name)) delete process.env[name];
   }
   const kept = newClient(stsUrl);
   for (;;) {

@@ -71,14 +71,20 @@ export async function runHelm(
   command: "install" | "upgrade",
   {
     webhook = {},
+    issuer = {},
     ...values
-  }: { readonly webhook?: object; readonly image?: object; readonly shim?: object } = {},
+  }: {
+    readonly webhook?: object;
+    readonly issuer?: object;
+    readonly image?: object;
+    readonly shim?: object;
+  } = {},
 ): Promise<string> {
   const file = join(folder, "values.json");
   const all = {
     ...values,
     webhook: { settings: { "aws-default-region": REGION }, ...webhook },
-    issuer: { enabled: true, url: ISSUER, tls: { secretName: ISSUER_TLS } },
+    issuer: { enabled: true, url: ISSUER, tls: { secretName: ISSUER_TLS }, ...issuer },
   };
   await writeFile(file, JSON.stringify(all));
   const helm = await findHelm(process.env);

@@ -6,6 +6,8 @@ import {
   type ProductCluster,
 } from "./product-cluster.ts";
 import { itNeverOpenedTheDoor, itShutsTheDoor } from "./shim/closed-door.ts";
+import { itGivesContainerCredentials } from "./shim/container-credentials.ts";
+import { itSpeaksIpv6 } from "./shim/credentials-by-ipv6.ts";
 import { itGivesPodsTheirRole } from "./shim/credentials-of-pods.ts";
 import { itLeavesItsRules, itTakesItsRulesAway } from "./shim/end-of-rules.ts";
 import { itKnowsForeignAddresses } from "./shim/foreign-addresses.ts";
@@ -28,7 +30,13 @@ let product: ProductCluster;
 before(async () => {
   if (skip !== false) return;
   product = cleanUp.use(
-    await startProductCluster({ nodes: 2, cni: ["bridge", "ptp"], auditLog: true, iptables: true }),
+    await startProductCluster({
+      nodes: 2,
+      cni: ["bridge", "ptp"],
+      ipv6: true,
+      auditLog: true,
+      iptables: true,
+    }),
   );
 });
 after(() => cleanUp.disposeAsync());
@@ -43,6 +51,8 @@ describe("the shim on a node", { skip }, () => {
   // In this order: each finds what those before have left.
   itShutsTheDoor(shim);
   itGivesPodsTheirRole(shim, sdks);
+  itSpeaksIpv6(shim);
+  itGivesContainerCredentials(shim, skipPython);
   itHasFewCapabilities(shim);
   itComesBack(shim, sdks);
   itKnowsForeignAddresses(shim, skipPython);

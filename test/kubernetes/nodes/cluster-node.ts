@@ -4,7 +4,7 @@ import type { ProgramRunner } from "../program-runner.ts";
 import type { WrapCommand } from "../run-command.ts";
 import type { SupervisedProcess } from "../supervised-process.ts";
 import { untilReady } from "../until-ready.ts";
-import { nodeAddress, podSubnet } from "./addresses.ts";
+import { nodeNetwork, podCidrs, type NetworkLayout, type NodeNetwork } from "./addresses.ts";
 import { createCgroup } from "./cgroups.ts";
 import type { Cni } from "./cni.ts";
 import { CONTAINERD_SOCKET, startContainerd } from "./containerd.ts";
@@ -12,11 +12,10 @@ import { startKubelet, startKubeProxy } from "./kubelet.ts";
 import type { Machine } from "./machine.ts";
 
 /** A node of a cluster. */
-export interface ClusterNode {
+export interface ClusterNode extends NodeNetwork {
   readonly name: string;
-  /** Its `InternalIP`. */
+  /** The first of its addresses, of IPv4. */
   readonly address: string;
-  readonly podSubnet: string;
   /** The command line that runs another one on the node, for `spawn`. */
   readonly inside: WrapCommand;
   /** Runs a command on the node as root, and resolves with its stdout. @throws Error with its stderr. */
@@ -50,22 +49,28 @@ export async function prepareNode(
   {
     index,
     cni,
+    layout,
     cgroupParent,
-  }: { readonly index: number; readonly cni: Cni; readonly cgroupParent: string },
+  }: {
+    readonly index: number;
+    readonly cni: Cni;
+    readonly layout: NetworkLayout;
+    readonly cgroupParent: string;
+  },
 ): Promise<PreparedNode> {
   const { name } = machine;
-  const address = nodeAddress(index);
-  const subnet = podSubnet(index);
+  const network = nodeNetwork(index, layout);
+  const { addresses, podSubnets } = network;
   // Each its own: a kubelet deletes the cgroups of pods that it does not know.
   const cgroup = `${cgroupParent}/${name}`;
   await createCgroup(cgroup);
-  const containerd = await startContainerd(programs, machine, { cni, podSubnet: subnet });
+  const containerd = await startContainerd(programs, machine, { cni, podSubnets });
   let kubelet: SupervisedProcess | undefined;
   let startOwnKubelet: (() => Promise<SupervisedProcess>) | undefined;
   return {
     name,
-    address,
-    podSubnet: subnet,
+    ...network,
+    address: addresses[0],
     inside: machine.inside,
     run: machine.run,
     async loadImage(tarFile) {
@@ -81,14 +86,18 @@ export async function prepareNode(
       startOwnKubelet = () =>
         startKubelet(programs, machine, {
           commandOf,
-          address,
+          addresses,
           caPem,
           cgroup,
           kubeconfig: kubeletAccess,
         });
       const started = await startOwnKubelet();
       kubelet = started;
-      await startKubeProxy(programs, machine, { commandOf, kubeconfig: kubeProxyAccess });
+      await startKubeProxy(programs, machine, {
+        commandOf,
+        podCidrs: podCidrs(layout),
+        kubeconfig: kubeProxyAccess,
+      });
       await untilReady(started, async () => {
         const { spec, status } = await core.readNode({ name });
         const ready = status?.conditions?.find(({ type }) => type === "Ready");

@@ -17,13 +17,13 @@ export const CNI_PLUGIN_FOLDER = "/usr/lib/cni";
 export async function startContainerd(
   programs: ProgramRunner,
   machine: Machine,
-  { cni, podSubnet }: { readonly cni: Cni; readonly podSubnet: string },
+  { cni, podSubnets }: { readonly cni: Cni; readonly podSubnets: readonly string[] },
 ): Promise<SupervisedProcess> {
   const name = `containerd-${machine.name}`;
   const cniFolder = join(programs.folder, `cni-${machine.name}`);
   const configFile = join(programs.folder, `${name}.toml`);
   await mkdir(cniFolder);
-  await writeFile(join(cniFolder, "10-pods.conflist"), JSON.stringify(cniConfig(cni, podSubnet)));
+  await writeFile(join(cniFolder, "10-pods.conflist"), JSON.stringify(cniConfig(cni, podSubnets)));
   await writeFile(configFile, containerdConfig(cniFolder));
   const commandLine = machine.inside(["containerd", `--config=${configFile}`]);
   const supervised = await programs.start(name, commandLine);

@@ -4,7 +4,6 @@ import type { CommandOf } from "../components.ts";
 import type { ProgramRunner } from "../program-runner.ts";
 import { DNS_SERVICE_IP } from "../service-network.ts";
 import type { SupervisedProcess } from "../supervised-process.ts";
-import { POD_CIDR } from "./addresses.ts";
 import { CONTAINERD_SOCKET } from "./containerd.ts";
 import type { Machine } from "./machine.ts";
 
@@ -21,12 +20,13 @@ export async function startKubelet(
   programs: ProgramRunner,
   machine: Machine,
   {
-    address,
+    addresses,
     caPem,
     cgroup,
     ...options
   }: NodeProgramOptions & {
-    readonly address: string;
+    /** The node's, one of each family. */
+    readonly addresses: readonly string[];
     readonly caPem: string;
     /** As {@link createCgroup} has made it. */
     readonly cgroup: string;
@@ -74,7 +74,7 @@ export async function startKubelet(
   };
   return startNodeProgram(programs, machine, "kubelet", config, options, [
     `--hostname-override=${machine.name}`,
-    `--node-ip=${address}`,
+    `--node-ip=${addresses.join(",")}`,
     "--root-dir=/var/lib/kubelet",
   ]);
 }
@@ -83,13 +83,13 @@ export async function startKubelet(
 export async function startKubeProxy(
   programs: ProgramRunner,
   machine: Machine,
-  options: NodeProgramOptions,
+  { podCidrs, ...options }: NodeProgramOptions & { readonly podCidrs: readonly string[] },
 ): Promise<SupervisedProcess> {
   const config = {
     apiVersion: "kubeproxy.config.k8s.io/v1alpha1",
     kind: "KubeProxyConfiguration",
     mode: "iptables",
-    clusterCIDR: POD_CIDR,
+    clusterCIDR: podCidrs.join(","),
     hostnameOverride: machine.name,
     clientConnection: {
       kubeconfig: join(programs.folder, `kube-proxy-${machine.name}.kubeconfig`),

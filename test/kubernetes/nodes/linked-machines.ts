@@ -2,11 +2,12 @@ import type { ProgramRunner } from "../program-runner.ts";
 import { runCommand } from "../run-command.ts";
 import {
   apiServerAddress,
-  CLOUD_ADDRESS,
+  cloudAddresses,
+  isIpv6,
   METADATA_ADDRESS,
-  NODE_NETWORK_BITS,
-  nodeAddress,
-  podSubnet,
+  METADATA_ADDRESS_6,
+  nodeNetwork,
+  type NetworkLayout,
 } from "./addresses.ts";
 import { startMachine, type Machine } from "./machine.ts";
 
@@ -21,7 +22,11 @@ export interface LinkedMachines {
 /** Starts the machines of a cluster, and links their networks with each other, with nothing else. */
 export async function startLinkedMachines(
   programs: ProgramRunner,
-  { nodes: nodeCount, apiServers }: { readonly nodes: number; readonly apiServers: number },
+  {
+    nodes: nodeCount,
+    apiServers,
+    layout,
+  }: { readonly nodes: number; readonly apiServers: number; readonly layout: NetworkLayout },
 ): Promise<LinkedMachines> {
   const names = Array.from({ length: nodeCount }, (_, i) => `node-${i}`);
   const [cloud, first, ...others] = await Promise.all(
@@ -30,26 +35,29 @@ export async function startLinkedMachines(
   if (cloud === undefined || first === undefined) throw new Error("Expected at least one node");
   const nodes = [first, ...others] as const;
   // In its network only, since the ids of the nodes' processes mean nothing inside of it.
-  const links = ["/bin/sh", "-c", cloudScript(nodes.map(({ pid }) => pid))];
+  const pids = nodes.map(({ pid }) => pid);
+  const links = ["/bin/sh", "-c", cloudScript(pids, layout)];
   await runCommand(cloud.inNetwork(links), programs);
-  await Promise.all(
-    nodes.map((node, i) => node.run("/bin/sh", "-c", nodeScript(i, nodeCount, apiServers))),
-  );
+  const scripts = nodes.map((_, i) => nodeScript(i, { nodes: nodeCount, apiServers, layout }));
+  await Promise.all(nodes.map((node, i) => node.run("/bin/sh", "-c", scripts[i] ?? "")));
   return { cloud, nodes };
 }
 
 /** Run in the cloud's network: a bridge, to which each node is linked by a pair of virtual interfaces. */
-function cloudScript(nodePids: readonly number[]): string {
+function cloudScript(nodePids: readonly number[], layout: NetworkLayout): string {
+  const metadata = [
+    `${METADATA_ADDRESS}/32`,
+    ...(layout.ipv6 ? [`${METADATA_ADDRESS_6}/128`] : []),
+  ];
   return [
     "set -e",
     "ip link add br0 type bridge",
-    `ip address add ${CLOUD_ADDRESS}/${NODE_NETWORK_BITS} dev br0`,
-    `ip address add ${METADATA_ADDRESS}/32 dev br0`,
+    ...[...cloudAddresses(layout), ...metadata].map((address) => addAddress(address, "br0")),
     "ip link set br0 up",
     ...nodePids.flatMap((pid, i) => [
       `ip link add node-${i} type veth peer name eth0 netns ${pid}`,
       `ip link set node-${i} master br0 up`,
-      `ip route add ${podSubnet(i)} via ${nodeAddress(i)}`,
+      ...podRoutes(i, layout),
     ]),
   ].join("\n");
 }
@@ -58,17 +66,42 @@ function cloudScript(nodePids: readonly number[]): string {
  * Run in a node, after the cloud's. The default route ends in the cloud, which has none itself: nothing
  * in the cluster reaches the network of this machine.
  */
-function nodeScript(index: number, nodes: number, apiServers: number): string {
-  const own = [
-    nodeAddress(index),
-    ...(index === 0 ? Array.from({ length: apiServers }, (_, i) => apiServerAddress(i)) : []),
-  ];
+function nodeScript(
+  index: number,
+  {
+    nodes,
+    apiServers,
+    layout,
+  }: { readonly nodes: number; readonly apiServers: number; readonly layout: NetworkLayout },
+): string {
+  const { addresses } = nodeNetwork(index, layout);
+  const clouds = cloudAddresses(layout).map((address) => address.split("/"));
+  const own = addresses.map((address, i) => `${address}/${clouds[i]?.[1]}`);
+  const planes = Array.from({ length: index === 0 ? apiServers : 0 }, (_, i) =>
+    apiServerAddress(i),
+  );
   const others = Array.from({ length: nodes }, (_, i) => i).filter((i) => i !== index);
   return [
     "set -e",
-    ...own.map((address) => `ip address add ${address}/${NODE_NETWORK_BITS} dev eth0`),
+    ...own.map((address) => addAddress(address, "eth0")),
+    ...planes.map((address) => addAddress(`${address}/24`, "eth0")),
     "ip link set eth0 up",
-    `ip route add default via ${CLOUD_ADDRESS}`,
-    ...others.map((i) => `ip route add ${podSubnet(i)} via ${nodeAddress(i)}`),
+    ...clouds.map(([address = ""]) => addRoute("default", address)),
+    ...others.flatMap((i) => podRoutes(i, layout)),
   ].join("\n");
+}
+
+/** The ways to the pods of a node. */
+function podRoutes(index: number, layout: NetworkLayout): readonly string[] {
+  const { addresses, podSubnets } = nodeNetwork(index, layout);
+  return podSubnets.map((subnet, i) => addRoute(subnet, addresses[i] ?? ""));
+}
+
+function addAddress(address: string, link: string): string {
+  // Nobody else is there who could have it.
+  return `ip address add ${address} dev ${link}${isIpv6(address) ? " nodad" : ""}`;
+}
+
+function addRoute(target: string, via: string): string {
+  return `ip ${isIpv6(via) ? "-6" : "-4"} route add ${target} via ${via}`;
 }

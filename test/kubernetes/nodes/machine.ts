@@ -45,6 +45,11 @@ const BOOT = `
 END
   echo "$1" >/proc/sys/kernel/hostname
   echo 1 >/proc/sys/net/ipv4/ip_forward
+  if [ -d /proc/sys/net/ipv6 ]; then
+    echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
+    # No address of IPv6 is there twice, so none has to be looked for a second before it works.
+    echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
+  fi
   ip link set lo up
   echo "$pid" >"$2"
   # As the first process it has to take in orphans, which a waiting shell does.

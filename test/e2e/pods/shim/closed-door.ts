@@ -3,7 +3,7 @@ import { it } from "node:test";
 import { eventually } from "../eventually.ts";
 import { sightsOf } from "../metadata-watcher.ts";
 import { OTHER_TAINT, TAINT, type InstalledShim } from "./installed-shim.ts";
-import { NODES, WATCHED } from "./watchers.ts";
+import { VIEWS, WATCHED } from "./watchers.ts";
 
 /** What the rules do to nodes that had none. */
 export function itShutsTheDoor(shim: () => InstalledShim): void {
@@ -19,20 +19,35 @@ export function itShutsTheDoor(shim: () => InstalledShim): void {
 
   it("ends connections from before the rules, which had reached the node's role (N1, N4)", async () => {
     const { cluster } = shim();
-    for (const nodeName of NODES) {
-      const sights = await sightsOf(cluster, { namespace: WATCHED, nodeName });
-      const [first, ...others] = sights.filter(({ connection }) => connection === "kept");
-      const last = others.at(-1);
-      assert.deepEqual([first?.isNode, last?.isNode ?? false], [true, false], nodeName);
+    for (const view of VIEWS) {
+      const sights = await sightsOf(cluster, { namespace: WATCHED, ...view });
+      const kept = sights.filter(({ connection }) => connection === "kept");
+      const hadReached = kept.some(({ isNode }) => isNode === true);
+      const last = kept.at(-1)?.isNode ?? false;
+      assert.deepEqual([hadReached, last], [true, false], JSON.stringify(view));
     }
   });
 
-  it("keeps IPv6 pods from the node's role too", async () => {
+  it("leads pods to the node's address of their family, which the chart tells it", async () => {
     const { cluster } = shim();
+    const METADATA = ["169.254.169.254/32", "fd00:ec2::254/128"];
     for (const node of cluster.nodes) {
-      const rules = await node.run("ip6tables-save");
-      assert.match(rules, /^-A FORWARD -d fd00:ec2::254\/128 -j IRSA-METADATA$/m);
-      assert.match(rules, /^-A IRSA-METADATA -j REJECT/m);
+      for (const [i, program] of ["iptables-save", "ip6tables-save"].entries()) {
+        const rules = await node.run(program);
+        const address = node.addresses[i] ?? "";
+        const target = address.includes(":") ? `[${address}]` : address;
+        const wanted = [
+          `-A FORWARD -d ${METADATA[i]} -j IRSA-METADATA`,
+          `-A IRSA-METADATA -p tcp -j DNAT --to-destination ${target}:8181`,
+        ];
+        const lines = rules.split("\n");
+        assert.deepEqual(
+          wanted.filter((line) => !lines.includes(line)),
+          [],
+          rules,
+        );
+        assert.match(rules, /^-A IRSA-METADATA -j REJECT/m);
+      }
     }
   });
 }
@@ -43,12 +58,12 @@ export function itNeverOpenedTheDoor(shim: () => InstalledShim): void {
     const { cluster, callsBefore, closedAtMs } = shim();
     const calls = cluster.metadataCalls().slice(callsBefore);
     assert.deepEqual(
-      calls.filter(({ from }) => from.startsWith("10.244.")),
+      calls.filter(({ from }) => /^(?:10\.244\.|fd10:244:)/.test(from)),
       [],
     );
-    for (const nodeName of NODES) {
-      const sights = await sightsOf(cluster, { namespace: WATCHED, nodeName, sinceMs: closedAtMs });
-      assert.ok(sights.length > 100, String(sights.length));
+    for (const view of VIEWS) {
+      const sights = await sightsOf(cluster, { namespace: WATCHED, ...view, sinceMs: closedAtMs });
+      assert.ok(sights.length > 100, `${JSON.stringify(view)}: ${sights.length}`);
       assert.deepEqual(
         sights.filter(({ isNode }) => isNode === true),
         [],

@@ -26,6 +26,9 @@ export function itLeavesItsRules(shim: () => InstalledShim): void {
   });
 }
 
+/** Print the rules of each family. */
+const PROGRAMS = ["iptables-save", "ip6tables-save"] as const;
+
 /** How the rules go, on one node and on all. */
 export function itTakesItsRulesAway(shim: () => InstalledShim): void {
   it("loses its rules on a single node by the command of the page", async () => {
@@ -39,10 +42,10 @@ export function itTakesItsRulesAway(shim: () => InstalledShim): void {
     await cluster.kubectl(...args);
     const [first, second] = cluster.nodes;
     await eventually("a node without rules", async () => {
-      const rules = await first.run("iptables-save");
-      return rules.includes("IRSA") ? undefined : true;
+      const rules = await Promise.all(PROGRAMS.map((program) => first.run(program)));
+      return rules.join("\n").includes("IRSA") ? undefined : true;
     });
-    assert.match((await second?.run("iptables-save")) ?? "", /IRSA/);
+    for (const program of PROGRAMS) assert.match((await second?.run(program)) ?? "", /IRSA/);
   });
 
   it("takes the rules away when it is told to, and pods reach the node's role again", async () => {
@@ -57,7 +60,7 @@ export function itTakesItsRulesAway(shim: () => InstalledShim): void {
       sinceMs,
     );
     for (const node of cluster.nodes) {
-      for (const program of ["iptables-save", "ip6tables-save"]) {
+      for (const program of PROGRAMS) {
         assert.doesNotMatch(await node.run(program), /IRSA|169\.254\.169\.254|fd00:ec2/);
       }
     }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import type { Cluster } from "../../../kubernetes/cluster.ts";
+import { METADATA_ADDRESS_6 } from "../../../kubernetes/nodes/addresses.ts";
 import { TOOLS_IMAGE } from "../../../kubernetes/nodes/busybox-images.ts";
 import { createReadyPod, toolsPod } from "../../../kubernetes/running-pod.ts";
 import { BOTO3_IMAGE } from "../boto3-image.ts";
@@ -11,6 +12,7 @@ import { TEAM } from "../installation.ts";
 import { SHIM_NAMESPACE, shimMetric, shimPods } from "../shim-agent.ts";
 import * as workloads from "../workloads.ts";
 import { CREDENTIALS_PATH, METRICS_PORT, type InstalledShim } from "./installed-shim.ts";
+import { BY_IPV6 } from "./repeating-sdks.ts";
 import { WATCHED } from "./watchers.ts";
 
 /** What a pod gets that shows the address of another one. On a bridge it can. */
@@ -57,18 +59,7 @@ export function itKnowsForeignAddresses(
     const address = await addressOf(cluster, "v3-node-0");
     const metric = { node, port: METRICS_PORT, name: "irsa_shim_foreign_connections_total" };
     const counted = await shimMetric(cluster, metric);
-    const securityContext = { capabilities: { add: ["NET_ADMIN"] } };
-    const container = { name: "tools", image: TOOLS_IMAGE, securityContext };
-    await createReadyPod(
-      cluster.admin.core,
-      TEAM,
-      toolsPod("mighty", {
-        nodeName: "node-0",
-        containers: [{ ...container, imagePullPolicy: "Never" }],
-      }),
-    );
-    const inPod = (...command: readonly string[]): Promise<string> =>
-      cluster.kubectl("exec", `-n${TEAM}`, "mighty", "--", ...command);
+    const inPod = await startMighty(cluster, "mighty");
     await inPod("ip", "address", "add", `${address}/32`, "dev", "eth0");
     await inPod("ip", "route", "add", "169.254.169.254", "via", "10.244.0.1", "src", address);
     // The gateway notes where the address is from whoever asks for its own.
@@ -82,11 +73,69 @@ export function itKnowsForeignAddresses(
     assert.match(answers, /404 Not Found/);
     await cluster.kubectl("delete", "pod", "mighty", `-n${TEAM}`);
   });
+
+  it("gives nothing to such a pod by IPv6, when the node takes it for the other", async () => {
+    const { cluster } = shim();
+    const [node] = cluster.nodes;
+    const address = await addressOf(cluster, `${BY_IPV6}-node-0`, 1);
+    const metric = { node, port: METRICS_PORT, name: "irsa_shim_foreign_connections_total" };
+    const inPod = await startMighty(cluster, "mighty-ipv6");
+    await inPod("ip", "address", "add", `${address}/128`, "dev", "eth0");
+    await inPod(
+      "ip",
+      "-6",
+      "route",
+      "add",
+      METADATA_ADDRESS_6,
+      "via",
+      "fd10:244::1",
+      "src",
+      address,
+    );
+    const link = (await inPod("cat", "/sys/class/net/eth0/address")).trim();
+    const neighbour = [address, "dev", "cni0"];
+    await node.run(
+      "ip",
+      "-6",
+      "neigh",
+      "replace",
+      ...neighbour,
+      "lladdr",
+      link,
+      "nud",
+      "permanent",
+    );
+    const counted = await shimMetric(cluster, metric);
+    const ask = `timeout 10 wget -q -O - 'http://[${METADATA_ADDRESS_6}]${CREDENTIALS_PATH}' 2>&1; true`;
+    assert.match(await inPod("sh", "-c", ask), /404 Not Found/);
+    assert.ok((await shimMetric(cluster, metric)) > counted);
+    await node.run("ip", "-6", "neigh", "del", ...neighbour);
+    await cluster.kubectl("delete", "pod", "mighty-ipv6", `-n${TEAM}`);
+  });
 }
 
-async function addressOf(cluster: Cluster, app: string): Promise<string> {
+/** @param index 0 for the first of its addresses, of IPv4; 1 for that of IPv6. */
+async function addressOf(cluster: Cluster, app: string, index: 0 | 1 = 0): Promise<string> {
   const pod = await podOf(cluster.admin.core, TEAM, app);
-  return pod?.status?.podIP ?? assert.fail(`The pod ${app} has no address`);
+  return pod?.status?.podIPs?.[index]?.ip ?? assert.fail(`The pod ${app} has no such address`);
+}
+
+/** Starts a pod on the bridge that may change its network. @returns what runs a command in it. */
+async function startMighty(
+  cluster: Cluster,
+  name: string,
+): Promise<(...command: readonly string[]) => Promise<string>> {
+  const securityContext = { capabilities: { add: ["NET_ADMIN"] } };
+  const container = { name: "tools", image: TOOLS_IMAGE, securityContext };
+  await createReadyPod(
+    cluster.admin.core,
+    TEAM,
+    toolsPod(name, {
+      nodeName: "node-0",
+      containers: [{ ...container, imagePullPolicy: "Never" }],
+    }),
+  );
+  return (...command) => cluster.kubectl("exec", `-n${TEAM}`, name, "--", ...command);
 }
 
 /** What a pod on the bridge is answered that shows the address of another one. */

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { NAMESPACE } from "../../../helm/rendered-chart.ts";
 import type { Cluster } from "../../../kubernetes/cluster.ts";
 import { createBoto3Image } from "../boto3-image.ts";
 import { createObjects } from "../create-objects.ts";
@@ -14,6 +15,8 @@ import { NODES, untilEachWatcher, WATCHED } from "./watchers.ts";
 const { TEAM } = installation;
 /** Its pods have an annotation for their role, as with kube2iam. */
 export const LEGACY = "legacy";
+/** Its pods get container credentials. */
+export const IDENTITIES = "identities";
 export const ROLE_KEY = "iam.amazonaws.com/role";
 export const CREDENTIALS_PATH = "/latest/meta-data/iam/security-credentials/";
 export const METRICS_PORT = 8183;
@@ -21,13 +24,14 @@ export const TAINT = "irsa-anywhere.io/shim-not-ready";
 export const OTHER_TAINT = "example.com/other";
 const WEBHOOK = {
   settings: { "aws-default-region": installation.REGION, "metadata-shim-annotation": ROLE_KEY },
+  containerCredentials: { configMap: IDENTITIES },
 };
 
 /** The shim as the chart installed it, with what runs beside it. */
 export interface InstalledShim {
   readonly product: ProductCluster;
   readonly cluster: Cluster;
-  /** Of the workloads in both namespaces. */
+  /** Of the workloads in all namespaces. */
   readonly roleArn: string;
   /** When the rules were in. */
   readonly closedAtMs: number;
@@ -66,6 +70,11 @@ export async function installShim(
     { apiVersion: "v1", kind: "ConfigMap", ...authorities },
   ]);
   await installation.prepareNamespace(product);
+  const identities = [{ namespace: IDENTITIES, serviceAccount: workloads.SERVICE_ACCOUNT }];
+  const named = { "identities.json": JSON.stringify({ identities }) };
+  await createObjects(cluster, NAMESPACE, [
+    { apiVersion: "v1", kind: "ConfigMap", metadata: { name: IDENTITIES }, data: named },
+  ]);
   const closed = await timed("helm install until all of it runs", async () => {
     await install(product);
     await untilShimRolledOut(cluster);
@@ -74,8 +83,9 @@ export async function installShim(
     return seen;
   });
   await installation.publishService(product);
-  const roleArn = await installation.createRole(product, [TEAM, LEGACY]);
+  const roleArn = await installation.createRole(product, [TEAM, LEGACY, IDENTITIES]);
   await installation.createNamespace(cluster, TEAM, roleArn);
+  await installation.createCoveredNamespace(cluster, IDENTITIES, roleArn);
   await cluster.kubectl("label", "namespace", LEGACY, "irsa-anywhere.io/injection=enabled");
   // What kiam's manifest and profile take for granted.
   await cluster.kubectl("annotate", "namespace", LEGACY, "iam.amazonaws.com/permitted=.*");

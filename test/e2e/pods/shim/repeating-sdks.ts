@@ -14,11 +14,18 @@ export interface RepeatingSdk {
   readonly container: Partial<V1Container>;
 }
 
+/** The pods of the SDK that asks by IPv6 are named so, and by their node. */
+export const BY_IPV6 = "v3-ipv6";
+
 /** @param skipPython Why there is none of Python. */
 export function repeatingSdks(skipPython: string | false): readonly RepeatingSdk[] {
   const boto3 = { image: BOTO3_IMAGE, args: ["/client/boto3_repeat.py"] };
   return [
     sdk("the SDK for JavaScript v3", "v3", false, { args: ["/client/repeat-v3.mjs"] }),
+    sdk("the SDK for JavaScript v3 by IPv6", BY_IPV6, false, {
+      args: ["/client/repeat-v3.mjs"],
+      env: [{ name: "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", value: "IPv6" }],
+    }),
     sdk("the SDK for JavaScript v2", "v2", false, { args: ["/client/repeat-v2.mjs"] }),
     sdk("boto3", "boto3", skipPython, boto3),
   ];

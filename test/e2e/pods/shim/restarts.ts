@@ -5,12 +5,12 @@ import type { Cluster } from "../../../kubernetes/cluster.ts";
 import { podOf } from "../client-output.ts";
 import { eventually } from "../eventually.ts";
 import { TEAM } from "../installation.ts";
-import type { Sight } from "../metadata-watcher.ts";
+import { sightsOf, type Sight } from "../metadata-watcher.ts";
 import { killShims, SHIM_NAMESPACE, shimPods, untilShimRolledOut } from "../shim-agent.ts";
 import { timed } from "../timed.ts";
 import type { InstalledShim } from "./installed-shim.ts";
 import type { RepeatingSdk } from "./repeating-sdks.ts";
-import { untilEachWatcher } from "./watchers.ts";
+import { untilEachWatcher, VIEWS, WATCHED } from "./watchers.ts";
 
 const RESTARTS = 20;
 
@@ -43,20 +43,38 @@ export function itComesBack(shim: () => InstalledShim, sdks: readonly RepeatingS
 
   it("is closed when the DNAT is deleted by hand, until the rules are put back (N17)", async () => {
     const { cluster } = shim();
-    for (const node of cluster.nodes)
-      await node.run("iptables", "-t", "nat", "-F", "IRSA-METADATA");
+    const sinceMs = Date.now();
+    // Again and again: the rules may be put back before a watcher has asked.
+    await eventually("a closed door at each watcher", async () => {
+      for (const node of cluster.nodes) {
+        for (const program of PROGRAMS) await node.run(program, "-t", "nat", "-F", "IRSA-METADATA");
+      }
+      return (await areAllRefused(cluster, sinceMs)) || undefined;
+    });
     for (const [i, node] of cluster.nodes.entries()) {
-      await eventually("the rule that was deleted", async () => {
-        const rules = await node.run("iptables", "-t", "nat", "-S", "IRSA-METADATA");
-        return rules.includes("DNAT") || undefined;
-      });
+      for (const program of PROGRAMS) {
+        await eventually("the rule that was deleted", async () => {
+          const rules = await node.run(program, "-t", "nat", "-S", "IRSA-METADATA");
+          return rules.includes("DNAT") || undefined;
+        });
+      }
       const name = (await shimPods(cluster))[i]?.metadata?.name ?? "";
       const log = await cluster.kubectl("logs", name, `-n${SHIM_NAMESPACE}`, "--container=rules");
       assert.match(log, /Put back rules that were lost/);
     }
-    const sinceMs = Date.now();
-    await untilShimAnswers(cluster, sinceMs);
+    await untilShimAnswers(cluster, Date.now());
   });
+}
+
+/** Of each family. */
+const PROGRAMS = ["iptables", "ip6tables"] as const;
+
+async function areAllRefused(cluster: Cluster, sinceMs: number): Promise<boolean> {
+  const refused = VIEWS.map(async (view) => {
+    const sights = await sightsOf(cluster, { namespace: WATCHED, ...view, sinceMs });
+    return sights.some(({ problem }) => problem === "ECONNREFUSED");
+  });
+  return (await Promise.all(refused)).every(Boolean);
 }
 
 type Outcome = z.infer<typeof Outcome>;
