@@ -120,6 +120,23 @@ describe("a server that is closed", () => {
     await closed;
   });
 
+  it("sends what was ready behind an open request on the same connection", async () => {
+    const asked = Promise.withResolvers<ServerResponse>();
+    const handler: RequestListener = ({ url }, res) => {
+      if (url === "/slow") asked.resolve(res);
+      else res.end("quick");
+    };
+    const server = await listen(handler, { ...LOCAL, drainMs: 10_000 });
+    const socket = tcpConnect(server.port, LOCAL.host);
+    for (const path of ["/slow", "/quick"]) socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    const open = await asked.promise;
+    const closed = server[Symbol.asyncDispose]();
+    await turn();
+    open.end("slow");
+    assert.match(await text(socket), /slow[^]*HTTP\/1\.1 200[^]*quick/);
+    await closed;
+  });
+
   it("does not wait for idle connections, and cuts a request that is open for too long", async () => {
     const asked = Promise.withResolvers<void>();
     const handler: RequestListener = ({ url }, res) => {

@@ -159,9 +159,11 @@ function withLastAnswers(next: RequestListener): EndingHandler {
     handler(req, res) {
       if (closing) markLast(res);
       next(req, res);
-      if (res.writableEnded) return;
       const { socket } = req;
-      if (!open.has(socket)) socket.once("close", () => open.delete(socket));
+      const isKnown = open.has(socket);
+      // Behind an open one it waits for its turn, and must be the one after which the connection ends.
+      if (res.writableEnded && !isKnown) return;
+      if (!isKnown) socket.once("close", () => open.delete(socket));
       open.set(socket, res);
     },
     markLast() {
