@@ -115,4 +115,22 @@ describe("CachedReads", () => {
     assert.deepEqual([await get(), await get()], ["second", "second"]);
     assert.equal(server.reads, 2);
   });
+
+  it("does not go back to what it read before when another wait for it ends then", async () => {
+    const { clock, server, get } = start();
+    await get();
+    clock.advance(-3_600_000);
+    server.value = "second";
+    const late = Promise.withResolvers<void>();
+    const first = get();
+    server.hanging = late.promise;
+    const waiting = get();
+    assert.equal(await first, "second");
+    // The patience of the other one ends, and then its reading fails.
+    clock.advance(200);
+    await waiting;
+    server.isAway = true;
+    late.resolve();
+    assert.equal(await get(), "second");
+  });
 });

@@ -98,10 +98,11 @@ export class CachedReads<T> {
     );
   }
 
-  /** Unless a reading that began later has come before; none of before the clock was set back did. */
+  /** Unless a reading that began later has come before: one of before the clock was set back did not. */
   #set(path: string, reading: Reading<T>): void {
+    const nowMs = this.#deps.clock.now();
+    const beganMs = ({ atMs }: Reading<T>): number => (atMs > nowMs ? -Infinity : atMs);
     const known = this.#known.get(path);
-    const isLater = known !== undefined && known.atMs > reading.atMs;
-    if (!isLater || known.atMs > this.#deps.clock.now()) this.#known.set(path, reading);
+    if (known === undefined || beganMs(known) <= beganMs(reading)) this.#known.set(path, reading);
   }
 }
