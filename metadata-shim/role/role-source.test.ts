@@ -159,6 +159,18 @@ describe("createRoleSource", () => {
     assert.equal((await started.source.decideRole(caller)).status, "allowed");
   });
 
+  it("asks for nothing by names that would be more of a path", async () => {
+    await using started = await start();
+    started.putNamespace({});
+    const account = { ...caller, serviceAccount: "app/token/b" };
+    assert.deepEqual(await started.source.decideRole(account), { status: "none" });
+    const namespace = { ...caller, namespace: "team/pods/a" };
+    assert.equal((await started.source.decideRole(namespace)).status, "unavailable");
+    assert.equal(await started.source.httpTokensOf("team/pods/a"), undefined);
+    const asked = started.server.requests.map(({ path }) => path);
+    assert.deepEqual(asked, [NAMESPACE_PATH]);
+  });
+
   it("takes a namespace that is not found for one that nobody knows", async () => {
     await using started = await start();
     started.putAccount({ [ROLE_KEY]: READER });

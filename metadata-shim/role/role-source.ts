@@ -44,8 +44,15 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
   const namespaces = cached(({ metadata }) =>
     namespaceRulesOf(metadata.annotations ?? {}, settings),
   );
+  const accountOf = ({
+    namespace,
+    serviceAccount,
+  }: Caller): Soon<KnownServiceAccount | undefined> =>
+    isSegment(namespace) && isSegment(serviceAccount)
+      ? serviceAccounts.get(`namespaces/${namespace}/serviceaccounts/${serviceAccount}`)
+      : undefined;
   const rulesOf = (namespace: string): Soon<NamespaceRules | undefined> =>
-    namespaces.get(`namespaces/${namespace}`);
+    isSegment(namespace) ? namespaces.get(`namespaces/${namespace}`) : undefined;
 
   /** What was decided of a caller, by which readings. */
   const decisions = new WeakMap<
@@ -91,12 +98,9 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
 
   return {
     decideRole: (caller) => {
-      const { namespace, serviceAccount } = caller;
-      if (serviceAccount === "") return { status: "none" };
-      const account = serviceAccounts.get(
-        `namespaces/${namespace}/serviceaccounts/${serviceAccount}`,
-      );
-      const rules = rulesOf(namespace);
+      if (caller.serviceAccount === "") return { status: "none" };
+      const account = accountOf(caller);
+      const rules = rulesOf(caller.namespace);
       if (account instanceof Promise || rules instanceof Promise) {
         return decideLater(caller, account, rules);
       }
@@ -112,6 +116,11 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
       );
     },
   };
+}
+
+/** Whether a name is one part of a path, as all names in Kubernetes are. */
+function isSegment(name: string): boolean {
+  return !name.includes("/");
 }
 
 /** Reduces a ServiceAccount to what decides about roles. */
