@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { isAllowedHost, METADATA_HOSTS } from "./allowed-hosts.ts";
+import { hostOf, isAllowedHost, METADATA_HOSTS } from "./allowed-hosts.ts";
 
 const hosts = new Set([...METADATA_HOSTS, "node.example"]);
 const ALLOWED = [
@@ -30,5 +30,17 @@ describe("isAllowedHost", () => {
   }
   for (const host of REFUSED) {
     it(`refuses ${JSON.stringify(host)}`, () => assert.equal(isAllowedHost(host, hosts), false));
+  }
+});
+
+describe("hostOf", () => {
+  for (const [header, host] of [
+    ["169.254.170.23", "169.254.170.23"],
+    ["LOCALHOST:80", "localhost"],
+    ["[169.254.170.23]", "169.254.170.23"],
+    ["[fd00:ec2::23]:80", "fd00:ec2::23"],
+    ["a:b:c", ""],
+  ] as const) {
+    it(`of ${header} is ${JSON.stringify(host)}`, () => assert.equal(hostOf(header), host));
   }
 });

@@ -15,7 +15,7 @@ export function isAllowedHost(header: string | undefined, hosts: ReadonlySet<str
 /** The host of a Host header without its port and brackets, in lower case. */
 export function hostOf(header: string): string {
   // As nearly all clients write it.
-  if (!header.includes(":")) return header.toLowerCase();
+  if (!header.includes(":") && !header.startsWith("[")) return header.toLowerCase();
   const [, ipv6, other = ""] = /^(?:\[([^\]]*)\]|([^:]*))(?::\d*)?$/.exec(header) ?? [];
   return (ipv6 ?? other).toLowerCase();
 }

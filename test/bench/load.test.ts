@@ -1,6 +1,44 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { hasShape, quantile, wholeAnswerOf } from "./load.ts";
+import type { RequestListener } from "node:http";
+import { listen } from "../../lib/http.ts";
+import { hasShape, quantile, runLoad, wholeAnswerOf, type LoadResult } from "./load.ts";
+
+/** A load of two connections on a server. */
+async function load(handler: RequestListener): Promise<LoadResult> {
+  const host = "127.0.0.1";
+  await using server = await listen(handler, { port: 0, host, drainMs: 0 });
+  const job = { host, port: server.port, method: "GET", path: "/", callers: [{ headers: {} }] };
+  return await runLoad({ ...job, connections: 2, seconds: 0.2, maxRequests: 1000 });
+}
+
+describe("runLoad", () => {
+  it("tells how long answers took, the first of each connection apart", async () => {
+    const known = new Set<unknown>();
+    const result = await load((req, res) => {
+      const answer = (): unknown => res.writeHead(200, { "content-length": 2 }).end("ok");
+      if (known.has(req.socket)) answer();
+      else setTimeout(answer, 150);
+      known.add(req.socket);
+    });
+    assert.deepEqual(result.answers, ["ok"]);
+    assert.ok(result.requests > 10, `${result.requests} requests`);
+    assert.ok(result.slowestFirstMs >= 140, `first ${result.slowestFirstMs} ms`);
+    assert.ok(result.p50Ms < 100, `p50 ${result.p50Ms} ms`);
+  });
+
+  it("fails when a connection ends that waits for the first answers of others", async () => {
+    let asked = 0;
+    const result = load((_req, res) => {
+      asked += 1;
+      const connection = asked === 1 ? "close" : "keep-alive";
+      const answer = (): unknown =>
+        res.writeHead(200, { "content-length": 2, connection }).end("ok");
+      setTimeout(answer, asked === 1 ? 0 : 100);
+    });
+    await assert.rejects(result, /The server closed a connection/);
+  });
+});
 
 describe("wholeAnswerOf", () => {
   const answer = "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 5\r\n\r\nhello";

@@ -67,17 +67,18 @@ export async function runLoad(job: LoadJob): Promise<LoadResult> {
   });
   const sockets: Socket[] = [];
   try {
-    const lanes: ((onAnswer: OnAnswer) => Promise<void>)[] = [];
+    const lanes: ((onDuration: (durationMs: number) => boolean) => Promise<void>)[] = [];
     for (let i = 0; i < job.connections; i += 1) {
       const caller = callers[i % callers.length];
       if (caller === undefined) continue;
       const { localAddress, request, answers } = caller;
       const socket = await open(job, ca, localAddress);
       sockets.push(socket);
-      lanes.push((onAnswer) =>
-        loop(socket, request, (answer, durationMs) => {
+      const lane = new Lane(socket, request);
+      lanes.push((onDuration) =>
+        lane.run((answer, durationMs) => {
           answers.add(answer);
-          return onAnswer(durationMs);
+          return onDuration(durationMs);
         }),
       );
     }
@@ -167,52 +168,72 @@ class SameAnswers {
   }
 }
 
-/** Told how long an answer took; whether to ask again. */
-type OnAnswer = (durationMs: number) => boolean;
+/** Told of an answer, and how long it took; whether to ask again. */
+type OnAnswer = (answer: Buffer, durationMs: number) => boolean;
 
-/** Asks until `onAnswer` says no. */
-function loop(
-  socket: Socket,
-  request: Buffer,
-  onAnswer: (answer: Buffer, durationMs: number) => boolean,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let received: Buffer = Buffer.alloc(0);
-    /** Length of the last answer with its head, and where its body began. */
-    let shape = { length: 0, bodyStart: 0 };
-    let sentMs = 0;
-    const post = (): void => {
-      sentMs = performance.now();
-      socket.write(request);
-    };
-    const next = (chunk: Buffer): Buffer | undefined => {
-      // Looking into each head anew would take as long as a fast server takes.
-      if (received.length === 0 && hasShape(chunk, shape)) return chunk.subarray(shape.bodyStart);
-      received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
-      const answer = wholeAnswerOf(received);
-      if (answer === undefined) return undefined;
-      shape = { length: received.length, bodyStart: received.length - answer.length };
-      received = Buffer.alloc(0);
-      return answer;
-    };
-    const onClose = (): void => reject(new Error("The server closed a connection"));
-    const end = (): void => {
-      socket.off("error", reject).off("close", onClose).off("data", onData);
-      resolve();
-    };
-    const onData = (chunk: Buffer): void => {
+/** A connection that asks for the same again and again. */
+class Lane {
+  readonly #socket: Socket;
+  readonly #request: Buffer;
+  #received: Buffer = Buffer.alloc(0);
+  /** Length of the last answer with its head, and where its body began. */
+  #shape = { length: 0, bodyStart: 0 };
+  #sentMs = 0;
+  #onAnswer: OnAnswer | undefined;
+  #done = Promise.withResolvers<void>();
+
+  constructor(socket: Socket, request: Buffer) {
+    this.#socket = socket;
+    this.#request = request;
+    // For as long as it is open: a connection that ends between two runs fails the second.
+    const fail = (err: Error): void => this.#done.reject(err);
+    socket.on("error", fail);
+    socket.on("close", () => fail(new Error("The server closed a connection")));
+    socket.on("data", (chunk: Buffer) => {
       try {
-        const answer = next(chunk);
-        if (answer === undefined) return;
-        if (onAnswer(answer, performance.now() - sentMs)) post();
-        else end();
+        this.#receive(chunk);
       } catch (err) {
-        reject(err);
+        this.#done.reject(err);
       }
-    };
-    socket.on("error", reject).on("close", onClose).on("data", onData);
-    post();
-  });
+    });
+    // Who runs it hears of it; before that nobody does.
+    this.#done.promise.catch(() => {});
+  }
+
+  /** Asks until `onAnswer` says no. */
+  async run(onAnswer: OnAnswer): Promise<void> {
+    this.#onAnswer = onAnswer;
+    this.#post();
+    await this.#done.promise;
+    this.#done = Promise.withResolvers();
+    this.#done.promise.catch(() => {});
+  }
+
+  #post(): void {
+    this.#sentMs = performance.now();
+    this.#socket.write(this.#request);
+  }
+
+  #receive(chunk: Buffer): void {
+    const answer = this.#answerWith(chunk);
+    if (answer === undefined) return;
+    if (this.#onAnswer?.(answer, performance.now() - this.#sentMs) === true) this.#post();
+    else this.#done.resolve();
+  }
+
+  #answerWith(chunk: Buffer): Buffer | undefined {
+    // Looking into each head anew would take as long as a fast server takes.
+    if (this.#received.length === 0 && hasShape(chunk, this.#shape)) {
+      return chunk.subarray(this.#shape.bodyStart);
+    }
+    const received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
+    const answer = wholeAnswerOf(received);
+    this.#received = answer === undefined ? received : Buffer.alloc(0);
+    if (answer !== undefined) {
+      this.#shape = { length: received.length, bodyStart: received.length - answer.length };
+    }
+    return answer;
+  }
 }
 
 /** Whether an answer is whole by being as long as another one, with a body that begins where that's did. */
