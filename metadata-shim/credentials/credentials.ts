@@ -66,6 +66,8 @@ export type CredentialResult =
 /** Never rejects. */
 export type ObtainCredentials = (request: CredentialRequest) => Soon<CredentialResult>;
 
-export function failed(failure: CredentialFailure): CredentialResult {
+export function failed(
+  failure: CredentialFailure,
+): Extract<CredentialResult, { status: "failed" }> {
   return { status: "failed", ...failure };
 }
