@@ -38,7 +38,8 @@ export function tokenProblem(
   const subject = `system:serviceaccount:${caller.namespace}:${caller.serviceAccount}`;
   if (claims.sub !== subject) return disputed(`its subject is not ${subject}`);
   if (pod.uid !== caller.podUid) return disputed(`it is of another pod than ${caller.podUid}`);
-  if (serviceaccount.uid !== role.serviceAccountUid) {
+  const { serviceAccountUid = serviceaccount.uid } = role;
+  if (serviceaccount.uid !== serviceAccountUid) {
     return disputed("it is of an earlier ServiceAccount of the same name");
   }
   // STS refuses a token with two (see the stand-in's recorded rows).
