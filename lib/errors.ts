@@ -10,6 +10,7 @@ export type ErrorCode =
   | "ISSUER_INVALID"
   | "KEY_CONFLICT"
   | "KEY_INVALID"
+  | "KUBERNETES_FORBIDDEN"
   | "KUBERNETES_REFUSED"
   | "KUBERNETES_UNAVAILABLE"
   | "METADATA_UNAVAILABLE"
@@ -33,6 +34,11 @@ export class AppError extends Error {
     this.code = code;
     this.status = status;
   }
+}
+
+/** Whether an API server was asked and does not let this program read what it asked for. */
+export function isForbidden(err: unknown): err is AppError {
+  return err instanceof AppError && err.code === "KUBERNETES_FORBIDDEN";
 }
 
 /** The one sentence of anything thrown, for logs and for messages that quote a cause. */

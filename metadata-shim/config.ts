@@ -115,7 +115,7 @@ const CREDENTIAL_SETTINGS = {
   legacyAssumeRole: toggle(
     "legacy-assume-role",
     false,
-    "Whether the node assumes roles of pod annotations for which STS denies web identity",
+    "Whether the node assumes roles of pod annotations where web identity is denied or has no token",
   ),
   stsCallsPerMinute: value(
     "sts-calls-per-minute",

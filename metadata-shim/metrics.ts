@@ -63,7 +63,7 @@ export function createMetrics(registry: Registry): ShimMetrics {
     }),
     legacyIssued: new Counter({
       name: "irsa_shim_legacy_credentials_total",
-      help: "Credentials that the node's own rights gave since STS denied web identity, by role",
+      help: "Credentials that the node's own rights gave in place of web identity, by role",
       labelNames: ["role"],
       registers,
     }),

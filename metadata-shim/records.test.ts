@@ -37,7 +37,7 @@ describe("records", () => {
     const audit = { accessKeyId: "ASIAEXAMPLE", expiration: "1970-01-01T01:00:00Z" };
     const told = lines.map(({ msg, roleArn, legacy }) => [msg, roleArn, legacy]);
     const warning =
-      "The node's own rights gave credentials: let the role's trust policy trust the ServiceAccount";
+      "The node's own rights gave credentials: let the role's trust policy trust the ServiceAccount, and the pod have a token";
     assert.deepEqual(told, [
       ["Issued credentials", ROLE, true],
       [warning, ROLE, undefined],

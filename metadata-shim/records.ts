@@ -25,7 +25,7 @@ export interface Records {
 }
 
 const LEGACY_WARNING =
-  "The node's own rights gave credentials: let the role's trust policy trust the ServiceAccount";
+  "The node's own rights gave credentials: let the role's trust policy trust the ServiceAccount, and the pod have a token";
 
 /** Writes it down; never a secret, a token or the text of one. */
 export function createRecords({

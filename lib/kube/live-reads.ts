@@ -36,7 +36,8 @@ export class LiveReads<T> {
   /**
    * @param path From `/api/v1` on, with names at its odd places: `["namespaces", "a"]`.
    * @returns undefined when there is no such object.
-   * @throws AppError KUBERNETES_REFUSED, KUBERNETES_UNAVAILABLE; a failure is not remembered.
+   * @throws AppError KUBERNETES_FORBIDDEN, KUBERNETES_REFUSED, KUBERNETES_UNAVAILABLE; a failure is
+   *   not remembered.
    */
   read(path: readonly string[]): Promise<T | undefined> {
     return this.#reads.run(path.join("/"), async () => {
@@ -61,6 +62,7 @@ export class LiveReads<T> {
     const object = KubeObject.safeParse(body);
     if (status === 200 && object.success) return keep(object.data);
     const message = `Cannot read ${path}: the API server answered ${status}`;
-    throw new AppError("KUBERNETES_REFUSED", 502, message);
+    const code = status === 403 ? "KUBERNETES_FORBIDDEN" : "KUBERNETES_REFUSED";
+    throw new AppError(code, 502, message);
   }
 }

@@ -7,6 +7,7 @@ import { ask, type Reply } from "../../test/fakes/ask.ts";
 import { createCollectedLog } from "../../test/fakes/collected-log.ts";
 import { allowEveryPod, giveEveryPod } from "../../test/fakes/given-role.ts";
 import { createMovedClock, type MovedClock } from "../../test/fakes/moved-clock.ts";
+import type { Caller } from "../caller/caller.ts";
 import { createMetrics } from "../metrics.ts";
 import { servePods } from "../server.ts";
 import { createContainerCredentialsApp, type ContainerCredentialsDeps } from "./app.ts";
@@ -319,6 +320,15 @@ describe("the pod of a token", () => {
   });
 });
 
+const NOBODY: Caller = {
+  podUid: "",
+  podName: "",
+  namespace: "",
+  serviceAccount: "",
+  address: "",
+  podAnnotations: {},
+};
+
 const decided = (status: "none" | "forbidden" | "unavailable") => async () =>
   status === "none" ? ({ status } as const) : ({ status, reason: "a reason" } as const);
 
@@ -357,6 +367,25 @@ describe("what else can be wrong", () => {
       assert.match(reply.body, new RegExp(`\\(${code}\\): Code: a sentence`));
     });
   }
+
+  it("a ServiceAccount whose UID is not known gives nothing now", async () => {
+    let asked = 0;
+    const known = await allowEveryPod("arn:aws:iam::111122223333:role/app")(NOBODY);
+    assert.ok(known.status === "allowed");
+    await using world = await start({
+      decideRole: async () => ({ ...known, serviceAccountUid: undefined }),
+      obtain: async () => {
+        asked += 1;
+        return { status: "failed", kind: "unavailable", code: "Code", message: "asked" };
+      },
+    });
+    const reply = await world.ask({ authorization: world.token() });
+    assert.equal(reply.status, 503);
+    assert.match(reply.body, /\(ServiceUnavailableException\)/);
+    const problem = "the UID of its ServiceAccount is not known";
+    assert.ok(world.lines.some((line) => line["problem"] === problem));
+    assert.equal(asked, 0);
+  });
 
   it("a ServiceAccount of the same name that was made later is another one", async () => {
     await using world = await start();

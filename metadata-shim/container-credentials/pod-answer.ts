@@ -50,6 +50,9 @@ function roleAnswer(
     default:
       return role satisfies never;
   }
+  if (role.serviceAccountUid === undefined) {
+    return unavailable("the UID of its ServiceAccount is not known");
+  }
   if (role.serviceAccountUid !== pod.serviceAccountUid) {
     return invalidToken("another ServiceAccount has the name of its ServiceAccount");
   }

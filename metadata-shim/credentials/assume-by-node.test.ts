@@ -3,10 +3,18 @@ import { after, afterEach, describe, it } from "node:test";
 import { UpdateAssumeRolePolicyCommand } from "@aws-sdk/client-iam";
 import { AssumeRoleCommand, GetCallerIdentityCommand } from "@aws-sdk/client-sts";
 import { iamClient, stsClient } from "../../test/aws/fixtures/sdk-clients.ts";
-import { startCredentialStage } from "../../test/fakes/credential-stage.ts";
+import type { Transport } from "../../lib/kube/transport.ts";
+import {
+  startCredentialStage,
+  TOKEN_VOLUME,
+  type StagePod,
+} from "../../test/fakes/credential-stage.ts";
 import { createMovedClock } from "../../test/fakes/moved-clock.ts";
 import type { CredentialRequest, CredentialResult } from "./credentials.ts";
+import { kubeletTokenSource } from "./kubelet-token.ts";
 import type { ReadNodeCredentials } from "./node-credentials.ts";
+import type { PodToken } from "./pod-token.ts";
+import { requestedTokenSource } from "./requested-token.ts";
 import type { CredentialsOptions, RunningCredentials } from "./start-credentials.ts";
 
 // Signed calls, which set the stage and prove credentials, go by the system's clock.
@@ -64,6 +72,8 @@ const assumptions = (): number =>
   stage.aws.calls().filter(({ action, role }) => action === "AssumeRole" && role !== NODE_ROLE)
     .length;
 
+const NONE: PodToken = { status: "missing", message: "none" };
+
 const DENIAL = "Not authorized to perform sts:AssumeRoleWithWebIdentity";
 
 describe("the node's rights for roles that do not trust the pod", () => {
@@ -87,6 +97,95 @@ describe("the node's rights for roles that do not trust the pod", () => {
     const result = await credentials.obtain(named);
     assert.equal(await told(result), "assumed-role/old/kiam-team by the node");
   });
+
+  it("stand in where there is no token of the pod for the audience", async () => {
+    using credentials = start();
+    const bare = stage.newPod();
+    const other = stage.newPod();
+    await stage.writeToken(other, stage.tokenOf(other, { aud: ["https://kubernetes"] }));
+    for (const pod of [bare, other]) {
+      const request = stage.wanted(pod, { roleArn: oldRole, legacy: true, sessionName: "s1" });
+      // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+      const result = await credentials.obtain(request);
+      // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+      assert.equal(await told(result), "assumed-role/old/s1 by the node");
+    }
+  });
+
+  it("stand in where the API server makes no tokens for this node", async () => {
+    const refuse: Pick<Transport, "request"> = {
+      request: async () => ({ status: 403, body: { kind: "Status" }, headers: {} }),
+    };
+    const asked = requestedTokenSource({ connection: refuse, timeoutMs: 1000 });
+    using credentials = start({ tokenSources: [async () => NONE, asked] });
+    const request = stage.wanted(stage.newPod(), { roleArn: oldRole, legacy: true });
+    assert.match(await told(await credentials.obtain(request)), / by the node$/);
+  });
+
+  it("tell why there was no token where they give nothing either", async () => {
+    using credentials = start();
+    const request = stage.wanted(stage.newPod(), { roleArn: withId, legacy: true });
+    assert.match(
+      await told(await credentials.obtain(request)),
+      /^refused AccessDenied: there is no token in kubelet's folder .*; nor by the node: User: /,
+    );
+  });
+
+  it("are not asked without a token for a role that kube2iam or kiam would not have given", async () => {
+    const before = assumptions();
+    const role = { roleArn: oldRole, legacy: false };
+    using credentials = start();
+    const result = await credentials.obtain(stage.wanted(stage.newPod(), role));
+    assert.match(await told(result), /^token-missing NoPodToken: /);
+    using without = start({ nodeCredentials: undefined });
+    const legacy = await without.obtain(stage.wanted(stage.newPod(), { ...role, legacy: true }));
+    assert.match(await told(legacy), /^token-missing NoPodToken: /);
+    assert.equal(assumptions(), before);
+  });
+
+  it("are not asked where nobody can say whether there is a token", async () => {
+    const before = assumptions();
+    using credentials = start({
+      tokenSources: [async () => NONE, async () => ({ status: "unavailable", message: "away" })],
+    });
+    const request = stage.wanted(stage.newPod(), { roleArn: oldRole, legacy: true });
+    assert.match(await told(await credentials.obtain(request)), /^unavailable NoPodToken: /);
+    assert.equal(assumptions(), before);
+  });
+
+  for (const [name, claimsOf] of [
+    ["another pod", (pod) => stage.tokenOf({ ...pod, podUid: "another" })],
+    ["another ServiceAccount", (pod) => stage.tokenOf({ ...pod, serviceAccount: "other" })],
+    ["an earlier ServiceAccount", (pod) => stage.tokenOf({ ...pod, serviceAccountUid: "before" })],
+    ["nobody", () => "nonsense"],
+  ] as const satisfies readonly (readonly [string, (pod: StagePod) => string])[]) {
+    it(`are not asked where the token in the pod's place is of ${name}`, async () => {
+      const before = assumptions();
+      using credentials = start({
+        tokenSources: [
+          kubeletTokenSource({ kubeletRoot: stage.kubelet.root, ...TOKEN_VOLUME }),
+          async () => NONE,
+        ],
+      });
+      const pod = stage.newPod();
+      await stage.writeToken(pod, claimsOf(pod));
+      const request = stage.wanted(pod, { roleArn: oldRole, legacy: true });
+      assert.match(await told(await credentials.obtain(request)), /^token-missing NoPodToken: /);
+      assert.equal(assumptions(), before);
+    });
+  }
+
+  for (const status of [400, 404, 409]) {
+    it(`are not asked where the API server answers ${status}: it knows no such pod`, async () => {
+      const before = assumptions();
+      const connection = { request: async () => ({ status, body: {}, headers: {} }) };
+      const asked = requestedTokenSource({ connection, timeoutMs: 1000 });
+      using credentials = start({ tokenSources: [async () => NONE, asked] });
+      const request = stage.wanted(stage.newPod(), { roleArn: oldRole, legacy: true });
+      assert.match(await told(await credentials.obtain(request)), /^token-missing NoPodToken: /);
+      assert.equal(assumptions(), before);
+    });
+  }
 
   it("show the external id of the pod", async () => {
     using credentials = start();

@@ -7,7 +7,8 @@ import type { CredentialRequest } from "./credentials.ts";
 export function credentialKeyOf({ caller, role }: CredentialRequest): string {
   return JSON.stringify([
     caller.podUid,
-    role.serviceAccountUid,
+    // No text, so that it is no ServiceAccount's.
+    role.serviceAccountUid ?? null,
     role.roleArn,
     role.audience,
     role.sessionName ?? "",

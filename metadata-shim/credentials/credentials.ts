@@ -26,7 +26,8 @@ export interface CredentialRole {
   readonly roleArn: string;
   /** Of the token that is exchanged. */
   readonly audience: string;
-  readonly serviceAccountUid: string;
+  /** Undefined when nobody may read it: the token says it then. */
+  readonly serviceAccountUid: string | undefined;
   /** From a legacy annotation; AssumeRole has it, AssumeRoleWithWebIdentity has not. */
   readonly externalId?: string | undefined;
   /** From a legacy annotation; `NAMESPACE.POD` without it. */
@@ -66,6 +67,8 @@ export type CredentialResult =
 /** Never rejects. */
 export type ObtainCredentials = (request: CredentialRequest) => Soon<CredentialResult>;
 
-export function failed(failure: CredentialFailure): CredentialResult {
+export function failed(
+  failure: CredentialFailure,
+): Extract<CredentialResult, { status: "failed" }> {
   return { status: "failed", ...failure };
 }

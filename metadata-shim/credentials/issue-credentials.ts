@@ -13,7 +13,10 @@ export type IssueCredentials = (request: CredentialRequest) => Promise<Credentia
 export interface IssueDeps {
   readonly tokenOf: PodTokenSource;
   readonly exchange: ExchangeToken;
-  /** What stands in where STS denies web identity to a role of kube2iam or kiam; nothing without it. */
+  /**
+   * What stands in for a role of kube2iam or kiam where STS denies web identity, or where the pod has
+   * no token for it; nothing without it.
+   */
   readonly assumeByNode?: AssumeByNode | undefined;
   readonly budget: AccountBudget;
   /** Life of the credentials, in seconds: 900 to what the role allows, which is 3600 or more. */
@@ -29,14 +32,18 @@ export function createIssue(deps: IssueDeps): IssueCredentials {
       return failed({ kind: "refused", code: "InvalidRoleArn", message });
     }
     const found = await deps.tokenOf(request);
+    const { legacy: isLegacy = false } = request.role;
     if (found.status !== "found") {
       const kind = found.status === "missing" ? "token-missing" : "unavailable";
-      return failed({ kind, code: "NoPodToken", message: found.message });
+      const denial = failed({ kind, code: "NoPodToken", message: found.message });
+      // A token of another pod or account says that this may not be who it seems.
+      const mayStandIn = isLegacy && found.status === "missing" && found.isDisputed !== true;
+      return mayStandIn ? byNode(deps, request, { accountId, denial }) : denial;
     }
     const waitMs = deps.budget.take(accountId);
     if (waitMs > 0) return overBudget(accountId, waitMs);
     const result = await exchangeToken(deps, request, { accountId, token: found.token });
-    return isDenied(result) && request.role.legacy === true
+    return isLegacy && isDenied(result)
       ? byNode(deps, request, { accountId, denial: result })
       : result;
   };
@@ -90,7 +97,7 @@ async function byNode(
   const result = await assumeByNode({ roleArn, sessionName, externalId, durationSeconds });
   accounted(result, budget, accountId);
   if (result.status === "good") return result;
-  // What the trust policy has to be changed for is said first.
+  // What has to be changed, the trust policy or the pod, is said first.
   return { ...result, message: `${denial.message}; nor by the node: ${result.message}` };
 }
 

@@ -33,9 +33,10 @@ export function kubeletTokenSource(options: KubeletTokenOptions): PodTokenSource
     const token = (await read(folder, options.fileName)) ?? (await read(folder, options.fileName));
     if (token === undefined) return missing(`there is no token in kubelet's folder ${folder}`);
     if (typeof token !== "string") return token;
-    const problem = tokenProblem(token, request);
-    if (problem !== undefined) return missing(`Cannot use the token in ${folder}: ${problem}`);
-    return { status: "found", token };
+    const wrong = tokenProblem(token, request);
+    if (wrong === undefined) return { status: "found", token };
+    const { problem, isDisputed } = wrong;
+    return { ...missing(`Cannot use the token in ${folder}: ${problem}`), isDisputed };
   };
 }
 
@@ -54,6 +55,6 @@ async function read(folder: string, name: string): Promise<string | PodToken | u
   }
 }
 
-function missing(message: string): PodToken {
+function missing(message: string): Extract<PodToken, { status: "missing" }> {
   return { status: "missing", message };
 }

@@ -4,7 +4,12 @@ import type { CredentialRequest } from "./credentials.ts";
 export type PodToken =
   | { readonly status: "found"; readonly token: string }
   /** There is none of this pod for this audience. */
-  | { readonly status: "missing"; readonly message: string }
+  | {
+      readonly status: "missing";
+      readonly message: string;
+      /** Whether what was found speaks against who asks, so that nothing may stand in for a token. */
+      readonly isDisputed?: boolean | undefined;
+    }
   /** Nobody could say. */
   | { readonly status: "unavailable"; readonly message: string };
 
@@ -21,9 +26,11 @@ export function firstPodToken(sources: readonly PodTokenSource[]): PodTokenSourc
       if (token.status === "found") return token;
       without.push(token);
     }
-    return {
-      status: without.some(({ status }) => status === "unavailable") ? "unavailable" : "missing",
-      message: without.map(({ message }) => message).join("; "),
-    };
+    const message = without.map((one) => one.message).join("; ");
+    if (without.some(({ status }) => status === "unavailable")) {
+      return { status: "unavailable", message };
+    }
+    const isDisputed = without.some((one) => one.status === "missing" && one.isDisputed === true);
+    return { status: "missing", message, isDisputed };
   };
 }

@@ -8,6 +8,9 @@ import { tokenProblem } from "./token-problem.ts";
 /** KEP-1205: the least that an API server grants. It is used at once and thrown away. */
 const EXPIRATION_SECONDS = 600;
 
+/** What it says of a pod that is gone, was made anew, or runs as another ServiceAccount. */
+const NO_SUCH_POD: ReadonlySet<number> = new Set([400, 404, 409]);
+
 const Answer = z.looseObject({ status: z.looseObject({ token: z.string() }) });
 
 /**
@@ -49,12 +52,15 @@ export function requestedTokenSource({
       if (status >= 300 || data === undefined) {
         const isOutage = status >= 500 || status === 429;
         const message = `Cannot get a token for the pod: the API server ${refusalText(status, body)}`;
-        return { status: isOutage ? "unavailable" : "missing", message };
+        if (isOutage) return { status: "unavailable", message };
+        return { status: "missing", message, isDisputed: NO_SUCH_POD.has(status) };
       }
       const { token } = data.status;
-      const problem = tokenProblem(token, request);
-      if (problem === undefined) return { status: "found", token };
-      return { status: "missing", message: `Cannot use the token of the API server: ${problem}` };
+      const wrong = tokenProblem(token, request);
+      if (wrong === undefined) return { status: "found", token };
+      const { problem, isDisputed } = wrong;
+      const message = `Cannot use the token of the API server: ${problem}`;
+      return { status: "missing", message, isDisputed };
     } catch (err) {
       return { status: "unavailable", message: reasonOf(err) };
     }

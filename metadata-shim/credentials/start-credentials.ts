@@ -30,7 +30,7 @@ export interface CredentialsOptions
   readonly clock: Clock;
   readonly monotonicNow: () => number;
   readonly random: () => number;
-  /** Those that stand in where web identity is denied; undefined when none may. */
+  /** Those that stand in where web identity is denied or has no token; undefined when none may. */
   readonly nodeCredentials?: ReadNodeCredentials | undefined;
   /** Told of each call of STS. */
   readonly onExchange?: ((facts: ExchangeFacts) => void) | undefined;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { AppError } from "../../lib/errors.ts";
+import { AppError, isForbidden } from "../../lib/errors.ts";
 import { createCollectedLog } from "../../test/fakes/collected-log.ts";
 import { createMovedClock } from "../../test/fakes/moved-clock.ts";
 import { until } from "../../test/fakes/until.ts";
@@ -9,25 +9,29 @@ import { CachedReads } from "./cached-reads.ts";
 const PATH = "namespaces/team";
 
 /** A cache in front of one object that changes. */
-function start() {
+function start({ fallback }: { readonly fallback?: string } = {}) {
   const clock = createMovedClock();
   const { log, lines } = createCollectedLog();
   const server: {
     value: string | undefined;
     isAway: boolean;
+    isForbidden: boolean;
     reads: number;
     /** What its answers wait for. */
     hanging: Promise<void> | undefined;
-  } = { value: "first", isAway: false, reads: 0, hanging: undefined };
+  } = { value: "first", isAway: false, isForbidden: false, reads: 0, hanging: undefined };
   const reads = {
     read: async (): Promise<string | undefined> => {
       server.reads += 1;
       await server.hanging;
       if (server.isAway) throw new AppError("KUBERNETES_UNAVAILABLE", 503, "Cannot reach it");
+      if (server.isForbidden) throw new AppError("KUBERNETES_FORBIDDEN", 502, "Not allowed");
       return server.value;
     },
   };
-  const cache = new CachedReads({ reads, maxAgeMs: 10_000, clock, log });
+  const fallbackOf = (err: unknown): string | undefined =>
+    isForbidden(err) ? fallback : undefined;
+  const cache = new CachedReads({ reads, fallbackOf, maxAgeMs: 10_000, clock, log });
   return { clock, server, lines, get: () => cache.get(PATH) };
 }
 
@@ -97,6 +101,32 @@ describe("CachedReads", () => {
     await assert.rejects(async () => get(), { code: "KUBERNETES_UNAVAILABLE" });
     server.isAway = false;
     assert.equal(await get(), "first");
+  });
+
+  it("keeps what stands for an object like an answer, and prefers an answer", async () => {
+    const { clock, server, get } = start({ fallback: "unread" });
+    server.isForbidden = true;
+    assert.deepEqual([await get(), await get()], ["unread", "unread"]);
+    assert.equal(server.reads, 1);
+    clock.advance(10_000);
+    assert.deepEqual([await get(), await get()], ["unread", "unread"]);
+    assert.equal(server.reads, 2);
+    server.isAway = true;
+    clock.advance(10_000);
+    assert.equal(await get(), "unread");
+    server.isAway = false;
+    server.isForbidden = false;
+    clock.advance(1000);
+    assert.equal(await get(), "first");
+    server.isForbidden = true;
+    clock.advance(10_000);
+    assert.equal(await get(), "first");
+  });
+
+  it("has nothing that stands for an object when nobody answers", async () => {
+    const { server, get } = start({ fallback: "unread" });
+    server.isAway = true;
+    await assert.rejects(async () => get(), { code: "KUBERNETES_UNAVAILABLE" });
   });
 
   it("reads anew when the clock was set back", async () => {

@@ -7,6 +7,8 @@ import type { Soon } from "../../lib/soon.ts";
 
 export interface CachedReadsDeps<T> {
   readonly reads: Pick<LiveReads<T>, "read">;
+  /** What stands for an object of which nothing is known, after such a failure; nothing when undefined. */
+  readonly fallbackOf?: ((err: unknown) => T | undefined) | undefined;
   /** How old an answer may be, in milliseconds, when the API server can be asked. */
   readonly maxAgeMs: number;
   readonly clock: Clock;
@@ -19,6 +21,8 @@ interface Reading<T> {
   readonly atMs: number;
   /** When the API server last did not answer since. */
   readonly failedMs?: number | undefined;
+  /** Whether it only stands for an object that was never read. */
+  readonly isFallback?: boolean | undefined;
 }
 
 /** A node has some hundred pods. */
@@ -49,7 +53,8 @@ export class CachedReads<T> {
   /**
    * @param path As in `namespaces/a`: from `/api/v1` on.
    * @returns undefined when there is no such object.
-   * @throws AppError KUBERNETES_REFUSED, KUBERNETES_UNAVAILABLE when nothing was ever known of it.
+   * @throws AppError KUBERNETES_FORBIDDEN, KUBERNETES_REFUSED, KUBERNETES_UNAVAILABLE when nothing was
+   *   ever known of it and nothing stands for it.
    */
   get(path: string): Soon<T | undefined> {
     const known = this.#known.get(path);
@@ -74,13 +79,19 @@ export class CachedReads<T> {
 
   /** Never rejects when something is known. */
   async #read(path: string, known: Reading<T> | undefined): Promise<T | undefined> {
-    const { reads, clock, log } = this.#deps;
+    const { reads, fallbackOf, clock, log } = this.#deps;
     const nowMs = clock.now();
     try {
       const value = await reads.read(path.split("/"));
       this.#set(path, { value, atMs: nowMs });
       return value;
     } catch (err) {
+      const isUnread = known === undefined || known.isFallback === true;
+      const value = isUnread ? fallbackOf?.(err) : undefined;
+      if (value !== undefined) {
+        this.#set(path, { value, atMs: nowMs, isFallback: true });
+        return value;
+      }
       if (known === undefined) throw err;
       this.#set(path, { ...known, failedMs: clock.now() });
       log.warn({ object: path, reason: reasonOf(err) }, "Using what is known of an object");

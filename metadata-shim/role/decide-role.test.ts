@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { decideRole } from "./decide-role.ts";
+import { decideRole, type KnownServiceAccount, type UnreadServiceAccount } from "./decide-role.ts";
 import { namespaceRulesOf } from "./namespace-rules.ts";
 import { PROFILE_TRAITS, PROFILES, type Profile } from "./profile.ts";
 import type { RoleDecision } from "./role-decision.ts";
@@ -17,11 +17,16 @@ function decide(
   {
     pod = {},
     roleArn,
+    serviceAccount = {
+      uid: "sa-uid-1",
+      annotations: roleArn === undefined ? {} : { "eks.amazonaws.com/role-arn": roleArn },
+    },
     namespace = { "iam.amazonaws.com/permitted": ".*" },
     ...changes
   }: {
     readonly pod?: Readonly<Record<string, string>>;
     readonly roleArn?: string;
+    readonly serviceAccount?: KnownServiceAccount | UnreadServiceAccount;
     readonly namespace?: Readonly<Record<string, string>>;
   } & Partial<RoleSettings>,
 ): RoleDecision {
@@ -46,10 +51,7 @@ function decide(
       address: "10.1.0.2",
       podAnnotations: pod,
     },
-    serviceAccount: {
-      uid: "sa-uid-1",
-      annotations: roleArn === undefined ? {} : { "eks.amazonaws.com/role-arn": roleArn },
-    },
+    serviceAccount,
     namespace: namespaceRulesOf(namespace, settings),
     settings,
   });
@@ -96,6 +98,52 @@ describe("decideRole", () => {
       ] as const) {
         const decision = decide(profile, inputs);
         assert.equal(decision.status === "allowed" && decision.legacy, legacy);
+      }
+    });
+
+    it(`${profile}: needs no word of a ServiceAccount that may not be read where the pod names a role`, () => {
+      const serviceAccount = { unreadBecause: "403" };
+      const unavailable = { status: "unavailable", reason: "403" };
+      const defaults = { "irsa-anywhere.io/default-audience": "aud" };
+      const permitted = { "iam.amazonaws.com/permitted": ".*" };
+      const pod = { [KEYS.role]: "app", [KEYS.externalId]: "x" };
+      const decision = decide(profile, {
+        pod,
+        serviceAccount,
+        namespace: { ...permitted, ...defaults },
+      });
+      if (!PROFILE_TRAITS[profile].readsPodAnnotations) {
+        assert.deepEqual(decision, unavailable);
+        return;
+      }
+      assert.ok(decision.status === "allowed");
+      const { roleArn, audience, serviceAccountUid, externalId, legacy } = decision;
+      assert.deepEqual(
+        [roleArn, audience, serviceAccountUid, externalId, legacy],
+        [`${BASE}app`, "aud", undefined, "x", true],
+      );
+      const plain = decide(profile, { pod, serviceAccount });
+      assert.equal(plain.status === "allowed" && plain.audience, "sts.amazonaws.com");
+      const denied = { ...permitted, "irsa-anywhere.io/allowed-roles": "[]" };
+      for (const inputs of [{ pod, namespace: denied }, { pod: { [KEYS.role]: "arn:bad" } }]) {
+        assert.equal(decide(profile, { ...inputs, serviceAccount }).status, "forbidden");
+      }
+    });
+
+    it(`${profile}: puts no default in the place of a role that a ServiceAccount may name`, () => {
+      const serviceAccount = { unreadBecause: "403" };
+      const permitted = { "iam.amazonaws.com/permitted": ".*" };
+      const fallback = { ...permitted, "irsa-anywhere.io/default-role": `${BASE}fallback` };
+      for (const inputs of [
+        {},
+        { defaultRole: "fallback" },
+        { namespace: fallback },
+        { pod: { [KEYS.role]: "" }, defaultRole: "fallback", namespace: fallback },
+      ]) {
+        assert.deepEqual(decide(profile, { ...inputs, serviceAccount }), {
+          status: "unavailable",
+          reason: "403",
+        });
       }
     });
 

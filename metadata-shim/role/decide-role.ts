@@ -15,6 +15,11 @@ export interface KnownServiceAccount {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
+/** Nobody may say what a ServiceAccount says, nor whether it is there. */
+export interface UnreadServiceAccount {
+  readonly unreadBecause: string;
+}
+
 /**
  * Decides which role a pod gets. The first of these that names one:
  *
@@ -26,6 +31,10 @@ export interface KnownServiceAccount {
  * It must be a role, and all rules of the namespace that are in force must allow it. The audience is
  * the ServiceAccount's, else the namespace's, else the one of the settings.
  *
+ * Where the ServiceAccount may not be read, the pod's annotation still says which role, as it comes
+ * first; the defaults do not, as the ServiceAccount may name another. Its audience and UID are not
+ * known then.
+ *
  * @param inputs.serviceAccount Undefined when there is none of that name.
  */
 export function decideRole({
@@ -35,15 +44,19 @@ export function decideRole({
   settings,
 }: {
   readonly caller: Caller;
-  readonly serviceAccount: KnownServiceAccount | undefined;
+  readonly serviceAccount: KnownServiceAccount | UnreadServiceAccount | undefined;
   readonly namespace: NamespaceRules;
   readonly settings: RoleSettings;
 }): RoleDecision {
   // Without one there is no token to show to STS.
   if (serviceAccount === undefined) return { status: "none" };
   const { annotationPrefix: prefix, baseRoleArn, podKeys } = settings;
-  const { annotations } = serviceAccount;
+  const isUnread = "unreadBecause" in serviceAccount;
+  const annotations = isUnread ? {} : serviceAccount.annotations;
   const named = namedRole(caller, { annotations, namespace, settings });
+  if (isUnread && named?.annotation === undefined) {
+    return { status: "unavailable", reason: serviceAccount.unreadBecause };
+  }
   if (named === undefined) return { status: "none" };
   if ("problem" in named.role) return { status: "forbidden", reason: named.role.problem };
   const { roleArn } = named.role;
@@ -58,7 +71,7 @@ export function decideRole({
     ...namesOf(settings.profile, { roleArn, annotation: named.annotation, baseRoleArn }),
     audience:
       annotations[`${prefix}/audience`] || namespace.policy.defaultAudience || settings.audience,
-    serviceAccountUid: serviceAccount.uid,
+    serviceAccountUid: isUnread ? undefined : serviceAccount.uid,
     // An empty one is none, as in kube2iam.
     externalId: externalId || undefined,
     sessionName: legacySessionName(caller, roleArn, settings),

@@ -10,7 +10,8 @@ export interface AllowedRole {
   /** Names by which it is answered too, beside its whole ARN. */
   readonly otherNames?: readonly string[] | undefined;
   readonly audience: string;
-  readonly serviceAccountUid: string;
+  /** Undefined where ServiceAccounts may not be read: only the pod's own annotation names a role then. */
+  readonly serviceAccountUid: string | undefined;
   readonly externalId?: string | undefined;
   readonly sessionName?: string | undefined;
   /** Whether kube2iam or kiam would have given it: by the pod's annotation, or the default role. */

@@ -27,6 +27,7 @@ interface Started extends AsyncDisposable {
   readonly server: ObjectServer;
   readonly source: RoleSource;
   readonly clock: ReturnType<typeof createMovedClock>;
+  readonly lines: ReturnType<typeof createCollectedLog>["lines"];
   putAccount(annotations: Readonly<Record<string, string>>, uid?: string): void;
   putNamespace(annotations: Readonly<Record<string, string>>): void;
 }
@@ -34,18 +35,20 @@ interface Started extends AsyncDisposable {
 async function start(argv: readonly string[] = []): Promise<Started> {
   const server = await startObjectServer();
   const clock = createMovedClock();
+  const { log, lines } = createCollectedLog();
   const source = createRoleSource({
     connection: connect({ kubeApi: server.url }),
     settings: roleSettingsOf(defineConfig(ROLE_SETTINGS).parse(argv, {}), undefined),
     maxAgeMs: 10_000,
     timeoutMs: 5000,
     clock,
-    log: createCollectedLog().log,
+    log,
   });
   return {
     server,
     source,
     clock,
+    lines,
     putAccount: (annotations, uid = "sa-uid-1") =>
       server.put(ACCOUNT_PATH, { metadata: { annotations, uid } }),
     putNamespace: (annotations) => server.put(NAMESPACE_PATH, { metadata: { annotations } }),
@@ -178,5 +181,93 @@ describe("createRoleSource", () => {
       status: "unavailable",
       reason: "Namespace team was not found",
     });
+  });
+});
+
+describe("createRoleSource where ServiceAccounts may not be read", () => {
+  const ANNOTATED = { ...caller, podAnnotations: { "iam.amazonaws.com/role": READER } };
+  const FORBIDDEN = {
+    status: "unavailable",
+    reason: `Cannot read ${ACCOUNT_PATH}: the API server answered 403`,
+  };
+  const PERMITTED = { "iam.amazonaws.com/permitted": ".*" };
+
+  /** Its ServiceAccount is there, and the API server answers so to whoever reads it. */
+  async function startWith(status: number, argv: readonly string[]): Promise<Started> {
+    const started = await start(argv);
+    started.putAccount({ [ROLE_KEY]: READER, "eks.amazonaws.com/audience": "aud" });
+    started.putNamespace(PERMITTED);
+    started.server.faultOf = ({ path }) =>
+      path === ACCOUNT_PATH ? { kind: "status", status } : undefined;
+    return started;
+  }
+
+  for (const profile of ["kube2iam", "kiam"]) {
+    it(`${profile}: decides by the pod's annotation, and asks and warns no more for each`, async () => {
+      await using started = await startWith(403, [`--profile=${profile}`]);
+      const { source, server, lines, clock } = started;
+      const decision = await source.decideRole(ANNOTATED);
+      assert.ok(decision.status === "allowed");
+      assert.deepEqual(
+        [decision.roleArn, decision.audience, decision.serviceAccountUid],
+        [READER, "sts.amazonaws.com", undefined],
+      );
+      const asked = server.requests.length;
+      assert.deepEqual(await source.decideRole(ANNOTATED), decision);
+      assert.equal(server.requests.length, asked);
+      clock.advance(10_000);
+      assert.deepEqual(await source.decideRole({ ...ANNOTATED, podUid: "uid-2" }), decision);
+      assert.deepEqual(await source.decideRole({ ...caller, serviceAccount: "b" }), {
+        status: "none",
+      });
+      assert.equal(lines.length, 1);
+      assert.match(String(lines[0]?.["msg"]), /^May not read ServiceAccounts: /);
+      assert.deepEqual(lines[0]?.["notFollowed"], [ROLE_KEY, "eks.amazonaws.com/audience"]);
+    });
+
+    it(`${profile}: nobody knows the role of a pod without an annotation`, async () => {
+      await using started = await startWith(403, [
+        `--profile=${profile}`,
+        `--default-role=${READER}`,
+      ]);
+      started.putNamespace({ ...PERMITTED, "irsa-anywhere.io/default-role": READER });
+      assert.deepEqual(await started.source.decideRole(caller), FORBIDDEN);
+    });
+
+    for (const fault of [500, 503, 429, 401]) {
+      it(`${profile}: nobody knows the role of any pod when the answer is ${fault}`, async () => {
+        await using started = await startWith(fault, [`--profile=${profile}`]);
+        const { status } = await started.source.decideRole(ANNOTATED);
+        assert.equal(status, "unavailable");
+        assert.deepEqual(started.lines, []);
+      });
+    }
+
+    it(`${profile}: keeps what it knew of a ServiceAccount, and follows it once it may`, async () => {
+      await using started = await startWith(403, [`--profile=${profile}`]);
+      const { source, server, clock } = started;
+      await source.decideRole(ANNOTATED);
+      const fault = server.faultOf;
+      server.faultOf = () => undefined;
+      clock.advance(10_000);
+      const read = await source.decideRole(ANNOTATED);
+      assert.ok(read.status === "allowed");
+      assert.deepEqual([read.audience, read.serviceAccountUid], ["aud", "sa-uid-1"]);
+      server.faultOf = fault;
+      clock.advance(10_000);
+      assert.deepEqual(await source.decideRole(ANNOTATED), read);
+    });
+  }
+
+  it("strict: nobody knows the role of any pod", async () => {
+    await using started = await startWith(403, ["--profile=strict"]);
+    assert.deepEqual(await started.source.decideRole(ANNOTATED), FORBIDDEN);
+    assert.deepEqual(started.lines, []);
+  });
+
+  it("kube2iam: nobody knows the rules of a namespace that may not be read", async () => {
+    await using started = await startWith(403, ["--profile=kube2iam"]);
+    started.server.faultOf = () => ({ kind: "status", status: 403 });
+    assert.equal((await started.source.decideRole(ANNOTATED)).status, "unavailable");
   });
 });

@@ -1,5 +1,5 @@
 import type { Clock } from "../../lib/clock.ts";
-import { reasonOf } from "../../lib/errors.ts";
+import { isForbidden, reasonOf } from "../../lib/errors.ts";
 import type { KubeObject } from "../../lib/kube/kube-object.ts";
 import { LiveReads } from "../../lib/kube/live-reads.ts";
 import type { Transport } from "../../lib/kube/transport.ts";
@@ -7,8 +7,9 @@ import type { Logger } from "../../lib/log.ts";
 import type { Soon } from "../../lib/soon.ts";
 import type { Caller, HttpTokens } from "../caller/caller.ts";
 import { CachedReads } from "./cached-reads.ts";
-import { decideRole, type KnownServiceAccount } from "./decide-role.ts";
+import { decideRole, type KnownServiceAccount, type UnreadServiceAccount } from "./decide-role.ts";
 import { namespaceRulesOf, type NamespaceRules } from "./namespace-rules.ts";
+import { PROFILE_TRAITS } from "./profile.ts";
 import type { DecideRole, RoleDecision } from "./role-decision.ts";
 import type { RoleSettings } from "./role-settings.ts";
 
@@ -30,24 +31,38 @@ export interface RoleSource {
   readonly httpTokensOf: (namespace: string) => Soon<HttpTokens | undefined>;
 }
 
+const MAY_NOT_READ =
+  "May not read ServiceAccounts: pods get the role of their own annotation and no other";
+
+type ServiceAccountReading = KnownServiceAccount | UnreadServiceAccount;
+
 /**
  * Decides roles by what the API server says of the pod's ServiceAccount and namespace, which are read
- * as metadata when they are needed. It needs the right to get both, and to list or watch neither.
+ * as metadata when they are needed. It needs the right to get both, and to list or watch neither; in
+ * the profiles of kube2iam and kiam namespaces alone will do for pods that name their own role.
  */
 export function createRoleSource(deps: RoleSourceDeps): RoleSource {
   const { connection, settings, maxAgeMs, timeoutMs, clock, log } = deps;
-  const cached = <T>(keep: (object: KubeObject) => T): CachedReads<T> => {
+  const cached = <T>(
+    keep: (object: KubeObject) => T,
+    fallbackOf?: (err: unknown) => T | undefined,
+  ): CachedReads<T> => {
     const reads = new LiveReads({ connection, keep, timeoutMs, onLiveRead: () => {} });
-    return new CachedReads({ reads, maxAgeMs, clock, log });
+    return new CachedReads({ reads, fallbackOf, maxAgeMs, clock, log });
   };
-  const serviceAccounts = cached(serviceAccountKeeper(settings.annotationPrefix));
+  const serviceAccounts = cached<ServiceAccountReading>(
+    serviceAccountKeeper(settings.annotationPrefix),
+    PROFILE_TRAITS[settings.profile].readsPodAnnotations
+      ? unreadServiceAccounts(settings.annotationPrefix, log)
+      : undefined,
+  );
   const namespaces = cached(({ metadata }) =>
     namespaceRulesOf(metadata.annotations ?? {}, settings),
   );
   const accountOf = ({
     namespace,
     serviceAccount,
-  }: Caller): Soon<KnownServiceAccount | undefined> =>
+  }: Caller): Soon<ServiceAccountReading | undefined> =>
     isSegment(namespace) && isSegment(serviceAccount)
       ? serviceAccounts.get(`namespaces/${namespace}/serviceaccounts/${serviceAccount}`)
       : undefined;
@@ -58,7 +73,7 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
   const decisions = new WeakMap<
     Caller,
     {
-      readonly account: KnownServiceAccount | undefined;
+      readonly account: ServiceAccountReading | undefined;
       readonly rules: NamespaceRules;
       readonly decision: RoleDecision;
     }
@@ -66,7 +81,7 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
 
   function decide(
     caller: Caller,
-    account: KnownServiceAccount | undefined,
+    account: ServiceAccountReading | undefined,
     rules: NamespaceRules | undefined,
   ): RoleDecision {
     // A namespace with pods in it is there: who does not find it knows nothing of its rules.
@@ -85,7 +100,7 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
 
   async function decideLater(
     caller: Caller,
-    account: Soon<KnownServiceAccount | undefined>,
+    account: Soon<ServiceAccountReading | undefined>,
     rules: Soon<NamespaceRules | undefined>,
   ): Promise<RoleDecision> {
     try {
@@ -121,6 +136,22 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
 /** Whether a name is one part of a path, as all names in Kubernetes are. */
 function isSegment(name: string): boolean {
   return !name.includes("/");
+}
+/** What stands for ServiceAccounts that may not be read; the log says once what that means. */
+function unreadServiceAccounts(
+  annotationPrefix: string,
+  log: RoleSourceDeps["log"],
+): (err: unknown) => UnreadServiceAccount | undefined {
+  const notFollowed = [`${annotationPrefix}/role-arn`, `${annotationPrefix}/audience`];
+  let isTold = false;
+  return (err) => {
+    // Only a refusal says that there is nothing to wait for.
+    if (!isForbidden(err)) return undefined;
+    const unreadBecause = reasonOf(err);
+    if (!isTold) log.warn({ reason: unreadBecause, notFollowed }, MAY_NOT_READ);
+    isTold = true;
+    return { unreadBecause };
+  };
 }
 
 /** Reduces a ServiceAccount to what decides about roles. */

@@ -11,7 +11,7 @@ const Placed = z.looseObject({
  * Reads where pods are, always live: a place of a moment ago may be that of another pod.
  *
  * @returns a function that gives undefined when there is no such pod, and throws AppError
- *   KUBERNETES_REFUSED or KUBERNETES_UNAVAILABLE when nobody knows.
+ *   KUBERNETES_FORBIDDEN, KUBERNETES_REFUSED or KUBERNETES_UNAVAILABLE when nobody knows.
  */
 export function createPodPlaces(
   deps: Pick<LiveReadsDeps<PodPlace>, "connection" | "timeoutMs">,

@@ -96,37 +96,38 @@ function daemonSet(name: string, spec: object): object {
   };
 }
 
-/** What docs/migrate-kube2iam-kiam.md says that either needs of Kubernetes. */
-export function legacyRights(): readonly object[] {
-  const rbac = "rbac.authorization.k8s.io";
-  const name = "legacy-agents";
-  const accounts = ["kube2iam", "default"].map((account) => ({
-    kind: "ServiceAccount",
-    name: account,
-    namespace: "kube-system",
-  }));
+/** The ServiceAccount of kube2iam's example, with its own rights and no others. */
+export function kube2iamRights(): readonly object[] {
+  const name = "kube2iam";
   return [
-    {
-      apiVersion: "v1",
-      kind: "ServiceAccount",
-      metadata: { name: "kube2iam", namespace: "kube-system" },
-    },
-    {
-      apiVersion: `${rbac}/v1`,
-      kind: "ClusterRole",
-      metadata: { name },
-      rules: [
-        { apiGroups: [""], resources: ["pods"], verbs: ["list", "watch"] },
-        { apiGroups: [""], resources: ["serviceaccounts", "namespaces"], verbs: ["get"] },
-        { apiGroups: [""], resources: ["events"], verbs: ["create", "get", "patch"] },
-      ],
-    },
+    { apiVersion: "v1", kind: "ServiceAccount", metadata: { name, namespace: "kube-system" } },
+    ...rightsOf(name, [
+      { apiGroups: [""], resources: ["namespaces", "pods"], verbs: ["get", "watch", "list"] },
+    ]),
+  ];
+}
+
+/** What docs/migrate-kube2iam-kiam.md says that the shim needs, as kiam's agent had no rights. */
+export function kiamRights(): readonly object[] {
+  return rightsOf("default", [
+    { apiGroups: [""], resources: ["pods"], verbs: ["list", "watch"] },
+    { apiGroups: [""], resources: ["serviceaccounts", "namespaces"], verbs: ["get"] },
+    { apiGroups: [""], resources: ["events"], verbs: ["create", "get", "patch"] },
+  ]);
+}
+
+function rightsOf(serviceAccount: string, rules: readonly object[]): readonly object[] {
+  const rbac = "rbac.authorization.k8s.io";
+  const metadata = { name: `legacy-${serviceAccount}` };
+  const subject = { kind: "ServiceAccount", name: serviceAccount, namespace: "kube-system" };
+  return [
+    { apiVersion: `${rbac}/v1`, kind: "ClusterRole", metadata, rules },
     {
       apiVersion: `${rbac}/v1`,
       kind: "ClusterRoleBinding",
-      metadata: { name },
-      roleRef: { apiGroup: rbac, kind: "ClusterRole", name },
-      subjects: accounts,
+      metadata,
+      roleRef: { apiGroup: rbac, kind: "ClusterRole", name: metadata.name },
+      subjects: [subject],
     },
   ];
 }

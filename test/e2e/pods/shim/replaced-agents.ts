@@ -4,7 +4,7 @@ import { iptablesImageOf } from "../../../../scripts/image/build-image.ts";
 import type { Cluster } from "../../../kubernetes/cluster.ts";
 import { pageBlocks } from "../../../page-blocks.ts";
 import { eventually } from "../eventually.ts";
-import { kiamDaemonSet, kube2iamDaemonSet, legacyRights } from "../legacy-agents.ts";
+import { kiamDaemonSet, kiamRights, kube2iamDaemonSet, kube2iamRights } from "../legacy-agents.ts";
 import { SHIM_NAMESPACE } from "../shim-agent.ts";
 import { ROLE_NAME } from "../workloads.ts";
 import { CREDENTIALS_PATH, LEGACY, type InstalledShim } from "./installed-shim.ts";
@@ -13,10 +13,13 @@ import { CREDENTIALS_PATH, LEGACY, type InstalledShim } from "./installed-shim.t
 export function itReplacesLegacyAgents(shim: () => InstalledShim): void {
   it("takes the place of kube2iam by its own example, with image and command changed", async () => {
     const { cluster, product } = shim();
-    await startLegacyAgent(cluster, "kube2iam", kube2iamDaemonSet(iptablesImageOf(product.image)));
+    const daemonSet = kube2iamDaemonSet(iptablesImageOf(product.image));
+    await startLegacyAgent(cluster, "kube2iam", [...kube2iamRights(), daemonSet]);
     await untilRuleOf(cluster, "eni+");
     assert.match(await answerTo(cluster, "/healthz"), /"hostIP":"10\.10\.0\.10"/);
     assert.equal(await answerTo(cluster, CREDENTIALS_PATH), ROLE_NAME);
+    const agents = ["--selector=name=kube2iam", `-n${SHIM_NAMESPACE}`, "--tail=-1"];
+    assert.match(await cluster.kubectl("logs", ...agents), /May not read ServiceAccounts/);
   });
 
   it("gives credentials with what the page adds to that example", async () => {
@@ -46,7 +49,8 @@ export function itReplacesLegacyAgents(shim: () => InstalledShim): void {
 
   it("takes the place of kiam's agent by its own manifest, with image and command changed", async () => {
     const { cluster, product, roleArn } = shim();
-    await startLegacyAgent(cluster, "kiam-agent", kiamDaemonSet(iptablesImageOf(product.image)));
+    const daemonSet = kiamDaemonSet(iptablesImageOf(product.image));
+    await startLegacyAgent(cluster, "kiam-agent", [...kiamRights(), daemonSet]);
     await untilRuleOf(cluster, "cali+");
     assert.equal(await answerTo(cluster, "/ping"), "pong");
     assert.equal(await answerTo(cluster, CREDENTIALS_PATH), roleArn);
@@ -54,10 +58,14 @@ export function itReplacesLegacyAgents(shim: () => InstalledShim): void {
 }
 
 /** Runs an agent of before, in the place of another one, with what its manifest takes for granted. */
-async function startLegacyAgent(cluster: Cluster, name: string, manifest: object): Promise<void> {
+async function startLegacyAgent(
+  cluster: Cluster,
+  name: string,
+  items: readonly object[],
+): Promise<void> {
   const where = `-n${SHIM_NAMESPACE}`;
   await cluster.kubectl("delete", "daemonset", "--ignore-not-found", "kube2iam", where);
-  const list = { apiVersion: "v1", kind: "List", items: [...legacyRights(), manifest] };
+  const list = { apiVersion: "v1", kind: "List", items };
   await cluster.kubectlWith(JSON.stringify(list), "apply", "-f", "-");
   await cluster.kubectl("rollout", "status", `daemonset/${name}`, where, "--timeout=120s");
 }
