@@ -197,6 +197,9 @@ describe("the place of the metrics", () => {
     [["--profile=kube2iam"], "app-port"],
     [["--profile=kube2iam", "--app-port=18181"], "app-port"],
     [["--profile=kube2iam", "--metrics-port=9090"], { host: undefined, port: 9090 }],
+    [["--profile=kube2iam", "--metrics-port=none"], undefined],
+    [["--profile=kiam"], undefined],
+    [["--metrics-port=none"], undefined],
     [["--metrics-port=8181"], "app-port"],
     [["--prometheus-listen-addr=:9620"], { host: undefined, port: 9620 }],
     [["--prometheus-listen-addr=[::1]:9620"], { host: "::1", port: 9620 }],
@@ -225,6 +228,7 @@ describe("what cannot be used", () => {
   const cases: readonly (readonly [argv: readonly string[], problem: string])[] = [
     [["--app-port=x"], '--app-port "x": expected a port'],
     [["--app-port=65536"], '--app-port "65536": expected a port'],
+    [["--metrics-port=off"], '--metrics-port "off": expected a port or none'],
     [
       ["--session-duration=14m59s"],
       '--session-duration "14m59s": expected a duration from 15m to 12h',

@@ -78,6 +78,13 @@ function optionalNumber(
 }
 
 const port = optionalNumber(parseGoInteger, { min: 0, max: 65_535, wanted: "a port" });
+const portOrNone = z.union(
+  [
+    z.literal("none"),
+    optionalNumber(parseGoInteger, { min: 0, max: 65_535, wanted: "a port or none" }),
+  ],
+  "expected a port or none",
+);
 const sessionLife = (factor: number): z.ZodType<number | undefined> =>
   optionalNumber(parseGoDurationMs, {
     min: 900_000 / factor,
@@ -108,7 +115,11 @@ const level = z
 export const LEGACY_SETTINGS = {
   appPort: value("app-port", port, "Port for pods (8181)"),
   port: value("port", port, "The same by kiam's name"),
-  metricsPort: value("metrics-port", port, "Port of /metrics; 0 for any"),
+  metricsPort: value(
+    "metrics-port",
+    portOrNone,
+    "Port of /metrics, 0 for any, or none; the port for pods in the profile kube2iam, else none",
+  ),
   prometheusListenAddr: value(
     "prometheus-listen-addr",
     z
@@ -161,7 +172,7 @@ const DEFAULT_DURATION_SECONDS = 3600;
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** Where metrics are told: on the port for pods, or on one of their own; undefined when nobody said. */
+/** Where metrics are told to the network: on the port for pods, or on one of their own; undefined for nowhere. */
 export type MetricsPlace =
   | "app-port"
   | { readonly host: string | undefined; readonly port: number }
@@ -234,6 +245,7 @@ function metricsOf(
     };
   }
   // kube2iam tells its metrics on the port for pods unless it is told otherwise.
+  if (metricsPort === "none") return undefined;
   if (metricsPort === undefined) return profile === "kube2iam" ? "app-port" : undefined;
   return metricsPort === appPort ? "app-port" : { host: undefined, port: metricsPort };
 }
