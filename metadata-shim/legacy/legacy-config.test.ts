@@ -192,6 +192,18 @@ describe("without any flag", () => {
   });
 });
 
+describe("the port for pods", () => {
+  const cases: readonly (readonly [argv: readonly string[], port: number])[] = [
+    [["--profile=kube2iam"], 8181],
+    [["--profile=kiam"], 3100],
+    [["--profile=kiam", "--port=8181"], 8181],
+    [["--profile=kiam", "--app-port=0"], 0],
+  ];
+  for (const [argv, wanted] of cases) {
+    it(`of ${argv.join(" ")} is ${wanted}`, () => assert.equal(placeOf(argv).port, wanted));
+  }
+});
+
 describe("the place of the metrics", () => {
   const cases: readonly (readonly [argv: readonly string[], metrics: LegacyPlace["metrics"]])[] = [
     [["--profile=kube2iam"], "app-port"],

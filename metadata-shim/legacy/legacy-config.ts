@@ -113,7 +113,7 @@ const level = z
 
 /** Flags of kube2iam and kiam that still mean something, for where and how the shim runs. */
 export const LEGACY_SETTINGS = {
-  appPort: value("app-port", port, "Port for pods (8181)"),
+  appPort: value("app-port", port, "Port for pods (8181, in the profile kiam 3100)"),
   port: value("port", port, "The same by kiam's name"),
   metricsPort: value(
     "metrics-port",
@@ -167,7 +167,6 @@ export const LEGACY_SETTINGS = {
 
 export type LegacyConfig = ConfigOf<typeof LEGACY_SETTINGS>;
 
-const DEFAULT_PORT = 8181;
 const DEFAULT_DURATION_SECONDS = 3600;
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -193,7 +192,7 @@ export interface LegacyPlace {
 
 /** Reads the flags as their programs do, with the variables of the environment that stand for some. */
 export function legacyPlaceOf(config: LegacyConfig, profile: Profile, env: Env): LegacyPlace {
-  const appPort = config.appPort ?? config.port ?? DEFAULT_PORT;
+  const appPort = config.appPort ?? config.port ?? PROFILE_TRAITS[profile].port;
   return {
     port: appPort,
     metrics: metricsOf(config, profile, appPort),
