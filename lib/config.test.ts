@@ -42,6 +42,17 @@ describe("defineConfig", () => {
     });
   }
 
+  it("leaves the word behind a switch alone unless it is a boolean", () => {
+    const command = reader.addTo(new Command().argument("[words...]")).exitOverride();
+    command.parse(["--watch", "agent"], { from: "user" });
+    assert.deepEqual([command.args, reader.read(command, {}).watch], [["agent"], true]);
+    command.parse(["--watch", "false", "agent"], { from: "user" });
+    assert.deepEqual([command.args, reader.read(command, {}).watch], [["agent"], false]);
+    command.parse(["--aws-default-region", "--watch", "a", "--", "--watch"], { from: "user" });
+    assert.deepEqual(command.args, ["a", "--watch"]);
+    assert.equal(reader.read(command, {}).region, "--watch");
+  });
+
   it("takes --no-flag for a switch that may be negated, and for no other", () => {
     const negatable = defineConfig({
       remove: toggle("remove", true, "Removes", { negatable: true }),

@@ -127,6 +127,9 @@ export function defineConfig<const S extends Settings>(
     for (const setting of Object.values(settings)) {
       for (const option of optionsOf(setting)) command.addOption(option);
     }
+    // Not a hook of commander's: it takes any word behind a switch for the switch's value.
+    const parseOptions = command.parseOptions.bind(command);
+    command.parseOptions = (argv) => parseOptions(withFullSwitches(command.options, argv));
     return command;
   };
   const read = (command: Command, env: Env): ConfigOf<S> => {
@@ -185,6 +188,30 @@ function ignoredOptions(flags: string): readonly Option[] {
     const option = new Option(syntax).hideHelp();
     return syntax.endsWith("[boolean]") ? [option, negationOf(option)] : [option];
   });
+}
+
+/**
+ * Writes `--switch word` as `--switch=true word` unless the word is a boolean: in programs written in
+ * Go no word behind a switch is its value, and the word may be a subcommand.
+ */
+function withFullSwitches(options: readonly Option[], argv: readonly string[]): string[] {
+  const full: string[] = [];
+  const left = [...argv];
+  for (let word = left.shift(); word !== undefined; word = left.shift()) {
+    if (word === "--") return [...full, word, ...left];
+    const option = options.find(({ long, short }) => word === long || word === short);
+    const [next] = left;
+    if (next === undefined) full.push(word);
+    else if (option?.required === true) full.push(word, ...left.splice(0, 1));
+    else if (option?.flags.endsWith("[boolean]") === true && isOperand(next)) {
+      full.push(`${word}=true`);
+    } else full.push(word);
+  }
+  return full;
+}
+
+function isOperand(word: string): boolean {
+  return !word.startsWith("-") && parseGoBoolean(word) === undefined;
 }
 
 function negationOf(option: Option): Option {

@@ -228,12 +228,49 @@ describe("the life of credentials", () => {
     [["--session-duration=2h"], 7200],
     [["--session-duration=15m"], 3600],
     [["--session-duration=12h"], 43_200],
+    [["--session-duration=13h"], 43_200],
+    [["--iam-role-session-ttl=5m"], 3600],
+    [["--iam-role-session-ttl=7m"], 3600],
+    [["--iam-role-session-ttl=0"], 3600],
+    [["--iam-role-session-ttl=7h"], 43_200],
   ];
   for (const [argv, seconds] of cases) {
     it(`of ${argv.join(" ")} is ${seconds} s`, () => {
       assert.equal(placeOf(argv).durationSeconds, seconds);
     });
   }
+});
+
+describe("a value beyond what can be done", () => {
+  const why = "SDKs fetch credentials that are about to expire before each call";
+  const cases: readonly (readonly [argv: readonly string[], warning: string | undefined])[] = [
+    [["--iam-role-session-ttl=5m"], `credentials are good for 1h, not 600 s: ${why}`],
+    [
+      ["--iam-role-session-ttl=6h1s"],
+      "credentials are good for 12h, not 43202 s: STS gives none for longer",
+    ],
+    [
+      ["--session-duration=13h"],
+      "credentials are good for 12h, not 46800 s: STS gives none for longer",
+    ],
+    [["--session-duration=12h"], undefined],
+    [
+      ["--backoff-max-elapsed-time=30s"],
+      "--backoff-max-elapsed-time: a pod is waited for 10 s at most",
+    ],
+    [["--backoff-max-elapsed-time=10s"], undefined],
+  ];
+  for (const [argv, warning] of cases) {
+    it(`is told at the start: ${argv.join(" ")}`, () => {
+      assert.deepEqual(placeOf(argv).warnings, warning === undefined ? [] : [warning]);
+    });
+  }
+
+  it("is done as far as it can be", () => {
+    assert.equal(placeOf(["--backoff-max-elapsed-time=30s"]).waitMs, 10_000);
+    assert.equal(placeOf(["--backoff-max-elapsed-time=1s"]).waitMs, 1000);
+    assert.equal(placeOf(["--backoff-max-elapsed-time=-1s"]).waitMs, 0);
+  });
 });
 
 describe("what cannot be used", () => {
@@ -243,16 +280,20 @@ describe("what cannot be used", () => {
     [["--metrics-port=off"], '--metrics-port "off": expected a port or none'],
     [
       ["--session-duration=14m59s"],
-      '--session-duration "14m59s": expected a duration from 15m to 12h',
+      '--session-duration "14m59s": expected a duration of 15m or more',
     ],
-    [["--session-duration=900"], '--session-duration "900": expected a duration from 15m to 12h'],
+    [["--session-duration=900"], '--session-duration "900": expected a duration of 15m or more'],
     [
-      ["--iam-role-session-ttl=7m"],
-      '--iam-role-session-ttl "7m": expected a duration from 7m30s to 6h',
+      ["--iam-role-session-ttl=900"],
+      '--iam-role-session-ttl "900": expected a duration such as 15m',
     ],
     [
-      ["--backoff-max-elapsed-time=11s"],
-      '--backoff-max-elapsed-time "11s": expected a duration from 0s to 10s',
+      ["--backoff-max-elapsed-time=11"],
+      '--backoff-max-elapsed-time "11": expected a duration such as 2s',
+    ],
+    [
+      ["--prometheus-listen-addr=:99999"],
+      '--prometheus-listen-addr ":99999": expected an address with a port, such as 0.0.0.0:9620',
     ],
     [["--log-level=loud"], '--log-level "loud": expected debug, info, warn or error'],
     [
