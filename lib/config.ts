@@ -8,7 +8,7 @@ export interface Setting<T> {
   /** Without the dashes: `token-expiration` is `--token-expiration` and `IRSA_TOKEN_EXPIRATION`. */
   readonly flag: string;
   readonly description: string;
-  readonly kind: "value" | "boolean" | "list" | "ignored";
+  readonly kind: "value" | "boolean" | "list" | "ignored" | "given";
   /** What the default is, in words of the help; undefined when the setting has none. */
   readonly defaultText: string | undefined;
   /** Turns the text (a list of texts for a list) into the value. */
@@ -77,6 +77,22 @@ export function ignored(flags: readonly string[]): Setting<readonly string[]> {
     flag: flags.join(" | "),
     description: "",
     kind: "ignored",
+    defaultText: undefined,
+    schema: z.array(z.string()),
+  };
+}
+
+/**
+ * Not a flag of its own: which of these flags were given, by the command line or the environment and
+ * with whatever value, for warnings about those that have no effect.
+ *
+ * @param flags Without the dashes, of settings in the same table.
+ */
+export function whichGiven(flags: readonly string[]): Setting<readonly string[]> {
+  return {
+    flag: flags.join(" "),
+    description: "",
+    kind: "given",
     defaultText: undefined,
     schema: z.array(z.string()),
   };
@@ -165,6 +181,7 @@ export function envNameOf(flag: string): string {
 function optionsOf(setting: Setting<unknown>): readonly Option[] {
   const { flag, description, kind, defaultText, negatable = false } = setting;
   if (kind === "ignored") return ignoredOptions(flag);
+  if (kind === "given") return [];
   const argument = { value: "<value>", boolean: "[boolean]", list: "<value...>" }[kind];
   const facts = [
     ...(kind === "list" ? ["repeatable"] : []),
@@ -246,7 +263,11 @@ function given(
     );
     return { text: used.map(({ long }) => long ?? ""), source: "" };
   }
-  const byFlag = flags[new Option(`--${flag}`).attributeName()];
+  if (kind === "given") {
+    const used = flag.split(" ").filter((name) => isGiven(name, flags, env));
+    return { text: used, source: "" };
+  }
+  const byFlag = byFlagOf(flag, flags);
   if (byFlag !== undefined) return { text: byFlag, source: `--${flag}` };
   const name = envNameOf(flag);
   const byEnv = env[name];
@@ -255,6 +276,14 @@ function given(
     text: kind === "list" ? byEnv.split(",").map((part) => part.trim()) : byEnv,
     source: name,
   };
+}
+
+function byFlagOf(flag: string, flags: FlagValues): unknown {
+  return flags[new Option(`--${flag}`).attributeName()];
+}
+
+function isGiven(flag: string, flags: FlagValues, env: Env): boolean {
+  return byFlagOf(flag, flags) !== undefined || env[envNameOf(flag)] !== undefined;
 }
 
 function invalid(problems: readonly string[], options?: { cause?: unknown }): AppError {

@@ -132,9 +132,10 @@ describe("the flags of kube2iam", () => {
   });
 
   it("are taken one by one, with their values apart too", () => {
+    const profile = "--profile=kube2iam";
     for (const flag of KUBE2IAM) {
-      reader.parse([flag], {});
-      if (flag.includes("=")) reader.parse(flag.split(/=(.*)/s, 2), {});
+      reader.parse([profile, flag], {});
+      if (flag.includes("=")) reader.parse([profile, ...flag.split(/=(.*)/s, 2)], {});
     }
   });
 });
@@ -341,13 +342,89 @@ describe("what opens a hole", () => {
   });
 });
 
+describe("a flag that the profile does not follow", () => {
+  const byKube2iam = "not followed in the profile strict: --profile kube2iam follows it";
+  const byBoth = "not followed in the profile strict: --profile kube2iam or kiam follows it";
+  const restricted =
+    "not followed in the profile kiam: --profile kube2iam follows it; kiam always lets namespaces have the roles of their iam.amazonaws.com/permitted only";
+  const cases: readonly (readonly [argv: readonly string[], warnings: readonly string[]])[] = [
+    [["--iam-role-key=role"], [`--iam-role-key ${byBoth}`]],
+    [["--iam-role-key=iam.amazonaws.com/role"], [`--iam-role-key ${byBoth}`]],
+    [["--iam-external-id=id"], [`--iam-external-id ${byBoth}`]],
+    [["--namespace-key=roles"], [`--namespace-key ${byKube2iam}`]],
+    [["--namespace-restriction-format=glob"], [`--namespace-restriction-format ${byKube2iam}`]],
+    [
+      ["--insecure-unanchored-namespace-regexp"],
+      [`--insecure-unanchored-namespace-regexp ${byKube2iam}`],
+    ],
+    [["--insecure-unanchored-namespace-regexp=false"], []],
+    [
+      ["--disable-strict-namespace-regexp"],
+      [
+        "--disable-strict-namespace-regexp not followed in the profile strict: --profile kiam follows it",
+      ],
+    ],
+    [
+      ["--profile=kube2iam", "--disable-strict-namespace-regexp"],
+      [
+        "--disable-strict-namespace-regexp not followed in the profile kube2iam: --profile kiam follows it",
+      ],
+    ],
+    [["--profile=kube2iam", "--no-disable-strict-namespace-regexp"], []],
+    [["--profile=kiam", "--namespace-restrictions"], [`--namespace-restrictions ${restricted}`]],
+    [
+      ["--profile=kiam", "--namespace-key=roles"],
+      ["--namespace-key not followed in the profile kiam: --profile kube2iam follows it"],
+    ],
+    [["--profile=kiam", "--iam-role-key=role", "--iam-external-id=id"], []],
+    [
+      ["--profile=kube2iam", "--namespace-key=roles", "--namespace-restriction-format=regexp"],
+      [
+        "--namespace-restriction-format has no effect without --namespace-restrictions",
+        "--namespace-key has no effect without --namespace-restrictions",
+      ],
+    ],
+    [["--profile=kube2iam", "--namespace-restrictions", "--namespace-key=roles"], []],
+    [["--session=team"], ["--session has no effect without --session-name-format=kiam"]],
+    [
+      ["--profile=kiam", "--session=team"],
+      ["--session has no effect without --session-name-format=kiam"],
+    ],
+    [["--session=team", "--session-name-format=kiam"], []],
+  ];
+  for (const [argv, warnings] of cases) {
+    it(`is named with what to do: ${argv.join(" ")}`, () => {
+      assert.deepEqual(warningsOf(argv), warnings);
+    });
+  }
+
+  it("is named also when the environment gives it", () => {
+    const config = reader.parse([], { IRSA_IAM_ROLE_KEY: "role" });
+    assert.deepEqual(roleConfigWarnings(config), [`--iam-role-key ${byBoth}`]);
+  });
+
+  it("stops the start where it is a restriction that nothing replaces", () => {
+    for (const [argv, env] of [
+      [["--namespace-restrictions"], {}],
+      [[], { IRSA_NAMESPACE_RESTRICTIONS: "true" }],
+    ] as const) {
+      assert.throws(() => reader.parse(argv, env), {
+        code: "CONFIG_INVALID",
+        message:
+          /--namespace-restrictions is not followed in the profile strict: .*--profile kube2iam/,
+      });
+    }
+    assert.equal(reader.parse(["--namespace-restrictions=false"], {}).namespaceRestrictions, false);
+  });
+});
+
 /** The page for those who move names every flag that means something. */
 describe("docs/migrate-kube2iam-kiam.md", async () => {
   const url = new URL("../../docs/migrate-kube2iam-kiam.md", import.meta.url);
   const page = await readFile(url, "utf8");
   const ours = ["annotation-prefix", "token-audience"];
   for (const { flag, kind } of Object.values(reader.settings)) {
-    if (kind === "ignored" || ours.includes(flag)) continue;
+    if (kind === "ignored" || kind === "given" || ours.includes(flag)) continue;
     it(`explains --${flag}`, () => assert.ok(page.includes(`--${flag}`)));
   }
 });
