@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Command } from "commander";
 import { z } from "zod";
-import { defineConfig, ignored, integer, list, toggle, value } from "./config.ts";
+import { defineConfig, ignored, integer, list, toggle, value, whichGiven } from "./config.ts";
 
 const reader = defineConfig(
   {
@@ -41,6 +41,17 @@ describe("defineConfig", () => {
       assert.equal(reader.parse(argv, {}).watch, watch);
     });
   }
+
+  it("leaves the word behind a switch alone unless it is a boolean", () => {
+    const command = reader.addTo(new Command().argument("[words...]")).exitOverride();
+    command.parse(["--watch", "agent"], { from: "user" });
+    assert.deepEqual([command.args, reader.read(command, {}).watch], [["agent"], true]);
+    command.parse(["--watch", "false", "agent"], { from: "user" });
+    assert.deepEqual([command.args, reader.read(command, {}).watch], [["agent"], false]);
+    command.parse(["--aws-default-region", "--watch", "a", "--", "--watch"], { from: "user" });
+    assert.deepEqual(command.args, ["a", "--watch"]);
+    assert.equal(reader.read(command, {}).region, "--watch");
+  });
 
   it("takes --no-flag for a switch that may be negated, and for no other", () => {
     const negatable = defineConfig({
@@ -82,6 +93,19 @@ describe("defineConfig", () => {
 
   it("refuses an unknown flag", () => {
     assert.match(messageOf(["--prot", "1"], {}), /unknown option '--prot'/);
+  });
+
+  it("tells which settings were given, whatever their values", () => {
+    const telling = defineConfig({
+      given: whichGiven(["port", "aws-default-region"]),
+      port: value("port", integer({ min: 0, fallback: 443 }), "Port"),
+      region: value("aws-default-region", z.string().default(""), "Region"),
+    });
+    assert.deepEqual(telling.parse([], {}).given, []);
+    assert.deepEqual(telling.parse(["--port=443"], {}).given, ["port"]);
+    const env = { IRSA_PORT: "1", IRSA_AWS_DEFAULT_REGION: "" };
+    assert.deepEqual(telling.parse([], env).given, ["port", "aws-default-region"]);
+    assert.doesNotMatch(telling.addTo(new Command()).helpInformation(), /given/);
   });
 
   describe("ignored flags", () => {

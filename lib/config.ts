@@ -8,7 +8,7 @@ export interface Setting<T> {
   /** Without the dashes: `token-expiration` is `--token-expiration` and `IRSA_TOKEN_EXPIRATION`. */
   readonly flag: string;
   readonly description: string;
-  readonly kind: "value" | "boolean" | "list" | "ignored";
+  readonly kind: "value" | "boolean" | "list" | "ignored" | "given";
   /** What the default is, in words of the help; undefined when the setting has none. */
   readonly defaultText: string | undefined;
   /** Turns the text (a list of texts for a list) into the value. */
@@ -82,6 +82,22 @@ export function ignored(flags: readonly string[]): Setting<readonly string[]> {
   };
 }
 
+/**
+ * Not a flag of its own: which of these flags were given, by the command line or the environment and
+ * with whatever value, for warnings about those that have no effect.
+ *
+ * @param flags Without the dashes, of settings in the same table.
+ */
+export function whichGiven(flags: readonly string[]): Setting<readonly string[]> {
+  return {
+    flag: flags.join(" "),
+    description: "",
+    kind: "given",
+    defaultText: undefined,
+    schema: z.array(z.string()),
+  };
+}
+
 /** A whole number given as text. */
 export function integer(bounds: {
   min: number;
@@ -127,6 +143,9 @@ export function defineConfig<const S extends Settings>(
     for (const setting of Object.values(settings)) {
       for (const option of optionsOf(setting)) command.addOption(option);
     }
+    // Not a hook of commander's: it takes any word behind a switch for the switch's value.
+    const parseOptions = command.parseOptions.bind(command);
+    command.parseOptions = (argv) => parseOptions(withFullSwitches(command.options, argv));
     return command;
   };
   const read = (command: Command, env: Env): ConfigOf<S> => {
@@ -162,6 +181,7 @@ export function envNameOf(flag: string): string {
 function optionsOf(setting: Setting<unknown>): readonly Option[] {
   const { flag, description, kind, defaultText, negatable = false } = setting;
   if (kind === "ignored") return ignoredOptions(flag);
+  if (kind === "given") return [];
   const argument = { value: "<value>", boolean: "[boolean]", list: "<value...>" }[kind];
   const facts = [
     ...(kind === "list" ? ["repeatable"] : []),
@@ -185,6 +205,30 @@ function ignoredOptions(flags: string): readonly Option[] {
     const option = new Option(syntax).hideHelp();
     return syntax.endsWith("[boolean]") ? [option, negationOf(option)] : [option];
   });
+}
+
+/**
+ * Writes `--switch word` as `--switch=true word` unless the word is a boolean: in programs written in
+ * Go no word behind a switch is its value, and the word may be a subcommand.
+ */
+function withFullSwitches(options: readonly Option[], argv: readonly string[]): string[] {
+  const full: string[] = [];
+  const left = [...argv];
+  for (let word = left.shift(); word !== undefined; word = left.shift()) {
+    if (word === "--") return [...full, word, ...left];
+    const option = options.find(({ long, short }) => word === long || word === short);
+    const [next] = left;
+    if (next === undefined) full.push(word);
+    else if (option?.required === true) full.push(word, ...left.splice(0, 1));
+    else if (option?.flags.endsWith("[boolean]") === true && isOperand(next)) {
+      full.push(`${word}=true`);
+    } else full.push(word);
+  }
+  return full;
+}
+
+function isOperand(word: string): boolean {
+  return !word.startsWith("-") && parseGoBoolean(word) === undefined;
 }
 
 function negationOf(option: Option): Option {
@@ -219,7 +263,11 @@ function given(
     );
     return { text: used.map(({ long }) => long ?? ""), source: "" };
   }
-  const byFlag = flags[new Option(`--${flag}`).attributeName()];
+  if (kind === "given") {
+    const used = flag.split(" ").filter((name) => isGiven(name, flags, env));
+    return { text: used, source: "" };
+  }
+  const byFlag = byFlagOf(flag, flags);
   if (byFlag !== undefined) return { text: byFlag, source: `--${flag}` };
   const name = envNameOf(flag);
   const byEnv = env[name];
@@ -228,6 +276,14 @@ function given(
     text: kind === "list" ? byEnv.split(",").map((part) => part.trim()) : byEnv,
     source: name,
   };
+}
+
+function byFlagOf(flag: string, flags: FlagValues): unknown {
+  return flags[new Option(`--${flag}`).attributeName()];
+}
+
+function isGiven(flag: string, flags: FlagValues, env: Env): boolean {
+  return byFlagOf(flag, flags) !== undefined || env[envNameOf(flag)] !== undefined;
 }
 
 function invalid(problems: readonly string[], options?: { cause?: unknown }): AppError {

@@ -215,4 +215,15 @@ describe("the shim", () => {
     );
     assert.equal((await get("/metrics", "169.254.169.254")).status, 404);
   });
+
+  it("serves metrics on the port for pods no more where it is told none", async () => {
+    const flags = ["--profile=kube2iam", "--host-ip=10.0.0.1", "--metrics-port=none"];
+    await using world = await start(flags);
+    await world.shim.whenReady;
+    const { port, adminPort, metricsPort } = world.shim;
+    const to = { host: HOST, path: "/metrics", headers: { host: "10.0.0.1:8181" } };
+    assert.equal((await ask({ ...to, port })).status, 404);
+    assert.equal(metricsPort, undefined);
+    assert.equal((await ask({ ...to, port: adminPort })).status, 200);
+  });
 });

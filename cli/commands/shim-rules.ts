@@ -17,6 +17,7 @@ import {
   applyConfig,
   hostIpsOf,
   removeConfig,
+  rulePortOf,
   ruleSettingsOf,
   showConfig,
 } from "../../metadata-shim/rules/rules-config.ts";
@@ -103,7 +104,7 @@ function addRemove(rules: Command, { env, stdout }: Program): void {
     .description("Takes the rules away, after which pods reach the node's metadata service");
   removeConfig.addTo(command).action(async () => {
     const config = removeConfig.read(command, env);
-    const shim = { hostIps: hostIpsOf(config), port: config.appPort };
+    const shim = { hostIps: hostIpsOf(config), port: rulePortOf(config) };
     const removals = await removeRules(shim, runProgram);
     const places = removals.map(({ family, backend }) => `${family} (${backend})`).join(", ");
     stdout.write(places === "" ? "There were no rules\n" : `Removed the rules of ${places}\n`);

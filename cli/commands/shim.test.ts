@@ -9,6 +9,7 @@ import { newSigningKey } from "../../test/aws/fixtures/signing-keys.ts";
 import { ask } from "../../test/fakes/ask.ts";
 import { startNodeApiServer } from "../../test/fakes/node-api-server.ts";
 import { until } from "../../test/fakes/until.ts";
+import packageJson from "../../package.json" with { type: "json" };
 import { addShim } from "./shim.ts";
 
 type Line = Readonly<Record<string, unknown>>;
@@ -31,7 +32,12 @@ function runShim(argv: readonly string[], env: Readonly<Record<string, string>> 
     },
   });
   const stop = new AbortController();
-  const irsa = new Command("irsa").exitOverride().configureOutput({ writeErr: () => {} });
+  const irsa = new Command("irsa").exitOverride().configureOutput({
+    writeErr: () => {},
+    writeOut: (line) => {
+      text += line;
+    },
+  });
   addShim(irsa, {
     env: { AWS_EC2_METADATA_DISABLED: "true", ...env },
     stdin: Readable.from([]),
@@ -86,7 +92,37 @@ describe("irsa shim", () => {
     assert.match(run.text(), /--to-destination 10\.0\.0\.5:9000/);
   });
 
-  it("has no server, as kiam has", async () => {
-    await assert.rejects(runShim(["server"]).running, { code: "commander.invalidArgument" });
+  for (const argv of [["server"], ["server", "--bind=0.0.0.0:443", "--fetchers=8"]]) {
+    it(`has no server, as kiam has, and says so: ${argv.join(" ")}`, async () => {
+      await assert.rejects(runShim(argv).running, {
+        code: "CONFIG_INVALID",
+        message:
+          "There is no server behind the agent any more: take it away, and give its flags to irsa shim (docs/migrate-kube2iam-kiam.md)",
+      });
+    });
+  }
+
+  it("has no other argument than kiam's agent", async () => {
+    await assert.rejects(runShim(["agents"]).running, {
+      code: "commander.invalidArgument",
+      message: /Allowed choices are agent\./,
+    });
+  });
+
+  for (const before of [["--iptables"], ["--json-log"], ["--no-iptables-remove", "--iptables"]]) {
+    it(`takes kiam's agent behind ${before.join(" ")}`, async () => {
+      // Read to the end, and refused for what comes last.
+      const run = runShim([...before, "agent", "--app-port=x"]);
+      await assert.rejects(run.running, { code: "CONFIG_INVALID", message: /--app-port "x"/ });
+      const rules = runShim([...before, "rules", "show", "--host-ip=10.0.0.5"]);
+      await rules.running;
+      assert.match(rules.text(), /--to-destination 10\.0\.0\.5:8181/);
+    });
+  }
+
+  it("tells its version, as kube2iam does", async () => {
+    const run = runShim(["--version"]);
+    await assert.rejects(run.running, { code: "commander.version", exitCode: 0 });
+    assert.equal(run.text(), `${packageJson.version}\n`);
   });
 });

@@ -132,9 +132,10 @@ describe("the flags of kube2iam", () => {
   });
 
   it("are taken one by one, with their values apart too", () => {
+    const profile = "--profile=kube2iam";
     for (const flag of KUBE2IAM) {
-      reader.parse([flag], {});
-      if (flag.includes("=")) reader.parse(flag.split(/=(.*)/s, 2), {});
+      reader.parse([profile, flag], {});
+      if (flag.includes("=")) reader.parse([profile, ...flag.split(/=(.*)/s, 2)], {});
     }
   });
 });
@@ -192,11 +193,26 @@ describe("without any flag", () => {
   });
 });
 
+describe("the port for pods", () => {
+  const cases: readonly (readonly [argv: readonly string[], port: number])[] = [
+    [["--profile=kube2iam"], 8181],
+    [["--profile=kiam"], 3100],
+    [["--profile=kiam", "--port=8181"], 8181],
+    [["--profile=kiam", "--app-port=0"], 0],
+  ];
+  for (const [argv, wanted] of cases) {
+    it(`of ${argv.join(" ")} is ${wanted}`, () => assert.equal(placeOf(argv).port, wanted));
+  }
+});
+
 describe("the place of the metrics", () => {
   const cases: readonly (readonly [argv: readonly string[], metrics: LegacyPlace["metrics"]])[] = [
     [["--profile=kube2iam"], "app-port"],
     [["--profile=kube2iam", "--app-port=18181"], "app-port"],
     [["--profile=kube2iam", "--metrics-port=9090"], { host: undefined, port: 9090 }],
+    [["--profile=kube2iam", "--metrics-port=none"], undefined],
+    [["--profile=kiam"], undefined],
+    [["--metrics-port=none"], undefined],
     [["--metrics-port=8181"], "app-port"],
     [["--prometheus-listen-addr=:9620"], { host: undefined, port: 9620 }],
     [["--prometheus-listen-addr=[::1]:9620"], { host: "::1", port: 9620 }],
@@ -213,6 +229,11 @@ describe("the life of credentials", () => {
     [["--session-duration=2h"], 7200],
     [["--session-duration=15m"], 3600],
     [["--session-duration=12h"], 43_200],
+    [["--session-duration=13h"], 43_200],
+    [["--iam-role-session-ttl=5m"], 3600],
+    [["--iam-role-session-ttl=7m"], 3600],
+    [["--iam-role-session-ttl=0"], 3600],
+    [["--iam-role-session-ttl=7h"], 43_200],
   ];
   for (const [argv, seconds] of cases) {
     it(`of ${argv.join(" ")} is ${seconds} s`, () => {
@@ -221,22 +242,59 @@ describe("the life of credentials", () => {
   }
 });
 
+describe("a value beyond what can be done", () => {
+  const why = "SDKs fetch credentials that are about to expire before each call";
+  const cases: readonly (readonly [argv: readonly string[], warning: string | undefined])[] = [
+    [["--iam-role-session-ttl=5m"], `credentials are good for 1h, not 600 s: ${why}`],
+    [
+      ["--iam-role-session-ttl=6h1s"],
+      "credentials are good for 12h, not 43202 s: STS gives none for longer",
+    ],
+    [
+      ["--session-duration=13h"],
+      "credentials are good for 12h, not 46800 s: STS gives none for longer",
+    ],
+    [["--session-duration=12h"], undefined],
+    [
+      ["--backoff-max-elapsed-time=30s"],
+      "--backoff-max-elapsed-time: a pod is waited for 10 s at most",
+    ],
+    [["--backoff-max-elapsed-time=10s"], undefined],
+  ];
+  for (const [argv, warning] of cases) {
+    it(`is told at the start: ${argv.join(" ")}`, () => {
+      assert.deepEqual(placeOf(argv).warnings, warning === undefined ? [] : [warning]);
+    });
+  }
+
+  it("is done as far as it can be", () => {
+    assert.equal(placeOf(["--backoff-max-elapsed-time=30s"]).waitMs, 10_000);
+    assert.equal(placeOf(["--backoff-max-elapsed-time=1s"]).waitMs, 1000);
+    assert.equal(placeOf(["--backoff-max-elapsed-time=-1s"]).waitMs, 0);
+  });
+});
+
 describe("what cannot be used", () => {
   const cases: readonly (readonly [argv: readonly string[], problem: string])[] = [
     [["--app-port=x"], '--app-port "x": expected a port'],
     [["--app-port=65536"], '--app-port "65536": expected a port'],
+    [["--metrics-port=off"], '--metrics-port "off": expected a port or none'],
     [
       ["--session-duration=14m59s"],
-      '--session-duration "14m59s": expected a duration from 15m to 12h',
+      '--session-duration "14m59s": expected a duration of 15m or more',
     ],
-    [["--session-duration=900"], '--session-duration "900": expected a duration from 15m to 12h'],
+    [["--session-duration=900"], '--session-duration "900": expected a duration of 15m or more'],
     [
-      ["--iam-role-session-ttl=7m"],
-      '--iam-role-session-ttl "7m": expected a duration from 7m30s to 6h',
+      ["--iam-role-session-ttl=900"],
+      '--iam-role-session-ttl "900": expected a duration such as 15m',
     ],
     [
-      ["--backoff-max-elapsed-time=11s"],
-      '--backoff-max-elapsed-time "11s": expected a duration from 0s to 10s',
+      ["--backoff-max-elapsed-time=11"],
+      '--backoff-max-elapsed-time "11": expected a duration such as 2s',
+    ],
+    [
+      ["--prometheus-listen-addr=:99999"],
+      '--prometheus-listen-addr ":99999": expected an address with a port, such as 0.0.0.0:9620',
     ],
     [["--log-level=loud"], '--log-level "loud": expected debug, info, warn or error'],
     [
@@ -284,13 +342,89 @@ describe("what opens a hole", () => {
   });
 });
 
+describe("a flag that the profile does not follow", () => {
+  const byKube2iam = "not followed in the profile strict: --profile kube2iam follows it";
+  const byBoth = "not followed in the profile strict: --profile kube2iam or kiam follows it";
+  const restricted =
+    "not followed in the profile kiam: --profile kube2iam follows it; kiam always lets namespaces have the roles of their iam.amazonaws.com/permitted only";
+  const cases: readonly (readonly [argv: readonly string[], warnings: readonly string[]])[] = [
+    [["--iam-role-key=role"], [`--iam-role-key ${byBoth}`]],
+    [["--iam-role-key=iam.amazonaws.com/role"], [`--iam-role-key ${byBoth}`]],
+    [["--iam-external-id=id"], [`--iam-external-id ${byBoth}`]],
+    [["--namespace-key=roles"], [`--namespace-key ${byKube2iam}`]],
+    [["--namespace-restriction-format=glob"], [`--namespace-restriction-format ${byKube2iam}`]],
+    [
+      ["--insecure-unanchored-namespace-regexp"],
+      [`--insecure-unanchored-namespace-regexp ${byKube2iam}`],
+    ],
+    [["--insecure-unanchored-namespace-regexp=false"], []],
+    [
+      ["--disable-strict-namespace-regexp"],
+      [
+        "--disable-strict-namespace-regexp not followed in the profile strict: --profile kiam follows it",
+      ],
+    ],
+    [
+      ["--profile=kube2iam", "--disable-strict-namespace-regexp"],
+      [
+        "--disable-strict-namespace-regexp not followed in the profile kube2iam: --profile kiam follows it",
+      ],
+    ],
+    [["--profile=kube2iam", "--no-disable-strict-namespace-regexp"], []],
+    [["--profile=kiam", "--namespace-restrictions"], [`--namespace-restrictions ${restricted}`]],
+    [
+      ["--profile=kiam", "--namespace-key=roles"],
+      ["--namespace-key not followed in the profile kiam: --profile kube2iam follows it"],
+    ],
+    [["--profile=kiam", "--iam-role-key=role", "--iam-external-id=id"], []],
+    [
+      ["--profile=kube2iam", "--namespace-key=roles", "--namespace-restriction-format=regexp"],
+      [
+        "--namespace-restriction-format has no effect without --namespace-restrictions",
+        "--namespace-key has no effect without --namespace-restrictions",
+      ],
+    ],
+    [["--profile=kube2iam", "--namespace-restrictions", "--namespace-key=roles"], []],
+    [["--session=team"], ["--session has no effect without --session-name-format=kiam"]],
+    [
+      ["--profile=kiam", "--session=team"],
+      ["--session has no effect without --session-name-format=kiam"],
+    ],
+    [["--session=team", "--session-name-format=kiam"], []],
+  ];
+  for (const [argv, warnings] of cases) {
+    it(`is named with what to do: ${argv.join(" ")}`, () => {
+      assert.deepEqual(warningsOf(argv), warnings);
+    });
+  }
+
+  it("is named also when the environment gives it", () => {
+    const config = reader.parse([], { IRSA_IAM_ROLE_KEY: "role" });
+    assert.deepEqual(roleConfigWarnings(config), [`--iam-role-key ${byBoth}`]);
+  });
+
+  it("stops the start where it is a restriction that nothing replaces", () => {
+    for (const [argv, env] of [
+      [["--namespace-restrictions"], {}],
+      [[], { IRSA_NAMESPACE_RESTRICTIONS: "true" }],
+    ] as const) {
+      assert.throws(() => reader.parse(argv, env), {
+        code: "CONFIG_INVALID",
+        message:
+          /--namespace-restrictions is not followed in the profile strict: .*--profile kube2iam/,
+      });
+    }
+    assert.equal(reader.parse(["--namespace-restrictions=false"], {}).namespaceRestrictions, false);
+  });
+});
+
 /** The page for those who move names every flag that means something. */
 describe("docs/migrate-kube2iam-kiam.md", async () => {
   const url = new URL("../../docs/migrate-kube2iam-kiam.md", import.meta.url);
   const page = await readFile(url, "utf8");
   const ours = ["annotation-prefix", "token-audience"];
   for (const { flag, kind } of Object.values(reader.settings)) {
-    if (kind === "ignored" || ours.includes(flag)) continue;
+    if (kind === "ignored" || kind === "given" || ours.includes(flag)) continue;
     it(`explains --${flag}`, () => assert.ok(page.includes(`--${flag}`)));
   }
 });

@@ -78,12 +78,15 @@ function optionalNumber(
 }
 
 const port = optionalNumber(parseGoInteger, { min: 0, max: 65_535, wanted: "a port" });
-const sessionLife = (factor: number): z.ZodType<number | undefined> =>
-  optionalNumber(parseGoDurationMs, {
-    min: 900_000 / factor,
-    max: 43_200_000 / factor,
-    wanted: factor === 1 ? "a duration from 15m to 12h" : "a duration from 7m30s to 6h",
-  });
+const portOrNone = z.union(
+  [
+    z.literal("none"),
+    optionalNumber(parseGoInteger, { min: 0, max: 65_535, wanted: "a port or none" }),
+  ],
+  "expected a port or none",
+);
+const duration = (wanted: string, min = -Infinity): z.ZodType<number | undefined> =>
+  optionalNumber(parseGoDurationMs, { min, max: Infinity, wanted });
 
 /** Levels of logrus, the logger of both programs, beside ours. */
 const LEVELS: Readonly<Record<string, LogLevel>> = {
@@ -106,14 +109,20 @@ const level = z
 
 /** Flags of kube2iam and kiam that still mean something, for where and how the shim runs. */
 export const LEGACY_SETTINGS = {
-  appPort: value("app-port", port, "Port for pods (8181)"),
+  appPort: value("app-port", port, "Port for pods (8181, in the profile kiam 3100)"),
   port: value("port", port, "The same by kiam's name"),
-  metricsPort: value("metrics-port", port, "Port of /metrics; 0 for any"),
+  metricsPort: value(
+    "metrics-port",
+    portOrNone,
+    "Port of /metrics, 0 for any, or none; the port for pods in the profile kube2iam, else none",
+  ),
   prometheusListenAddr: value(
     "prometheus-listen-addr",
     z
       .string()
-      .regex(/^(.*:\d{1,5})?$/, "expected an address with a port, such as 0.0.0.0:9620")
+      .refine((place) => place === "" || Number(/^.*:(\d{1,5})$/.exec(place)?.[1]) <= 65_535, {
+        error: "expected an address with a port, such as 0.0.0.0:9620",
+      })
       .default(""),
     "Address and port of /metrics, by kiam's name",
   ),
@@ -139,14 +148,18 @@ export const LEGACY_SETTINGS = {
   ),
   iamRoleSessionTtl: value(
     "iam-role-session-ttl",
-    sessionLife(2),
+    duration("a duration such as 15m"),
     "Half of the life of credentials, by kube2iam's name",
   ),
-  sessionDuration: value("session-duration", sessionLife(1), "Life of credentials (1h)"),
+  sessionDuration: value(
+    "session-duration",
+    duration("a duration of 15m or more", 900_000),
+    "Life of credentials, up to 12h (1h)",
+  ),
   backoffMaxElapsedTime: value(
     "backoff-max-elapsed-time",
-    optionalNumber(parseGoDurationMs, { min: 0, max: 10_000, wanted: "a duration from 0s to 10s" }),
-    "Longest wait for a pod that is not known yet",
+    duration("a duration such as 2s"),
+    "Longest wait for a pod that is not known yet, up to 10s",
   ),
   logLevel: value("log-level", level, "debug, info, warn or error (info)"),
   level: value("level", level, "The same by kiam's name"),
@@ -156,12 +169,15 @@ export const LEGACY_SETTINGS = {
 
 export type LegacyConfig = ConfigOf<typeof LEGACY_SETTINGS>;
 
-const DEFAULT_PORT = 8181;
 const DEFAULT_DURATION_SECONDS = 3600;
+/** STS: longest `DurationSeconds` of `AssumeRoleWithWebIdentity`. */
+const MAX_DURATION_SECONDS = 43_200;
+/** SDKs have given up long before. */
+const MAX_WAIT_MS = 10_000;
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** Where metrics are told: on the port for pods, or on one of their own; undefined when nobody said. */
+/** Where metrics are told to the network: on the port for pods, or on one of their own; undefined for nowhere. */
 export type MetricsPlace =
   | "app-port"
   | { readonly host: string | undefined; readonly port: number }
@@ -182,7 +198,7 @@ export interface LegacyPlace {
 
 /** Reads the flags as their programs do, with the variables of the environment that stand for some. */
 export function legacyPlaceOf(config: LegacyConfig, profile: Profile, env: Env): LegacyPlace {
-  const appPort = config.appPort ?? config.port ?? DEFAULT_PORT;
+  const appPort = config.appPort ?? config.port ?? PROFILE_TRAITS[profile].port;
   return {
     port: appPort,
     metrics: metricsOf(config, profile, appPort),
@@ -190,8 +206,12 @@ export function legacyPlaceOf(config: LegacyConfig, profile: Profile, env: Env):
     hostIp: config.hostIp || config.host || env["HOST_IP"] || "",
     region: config.region || env["AWS_REGION"] || env["AWS_DEFAULT_REGION"] || "",
     logLevel: config.verbose ? "debug" : (config.logLevel ?? config.level ?? "info"),
-    waitMs: config.backoffMaxElapsedTime ?? PROFILE_TRAITS[profile].waitMs,
-    durationSeconds: Math.max(wantedDurationSeconds(config) ?? 0, DEFAULT_DURATION_SECONDS),
+    waitMs: within(config.backoffMaxElapsedTime ?? PROFILE_TRAITS[profile].waitMs, 0, MAX_WAIT_MS),
+    durationSeconds: within(
+      wantedDurationSeconds(config) ?? 0,
+      DEFAULT_DURATION_SECONDS,
+      MAX_DURATION_SECONDS,
+    ),
   };
 }
 
@@ -204,10 +224,26 @@ export function legacyConfigWarnings(config: LegacyConfig): readonly string[] {
       .filter((flag) => given.has(flag));
     return named.length === 0 ? [] : [`${named.join(", ")} ignored: ${why}`];
   });
-  const wanted = wantedDurationSeconds(config);
-  if (wanted === undefined || wanted >= DEFAULT_DURATION_SECONDS) return idle;
+  return [...idle, ...waitWarnings(config), ...durationWarnings(config)];
+}
+
+function waitWarnings({ backoffMaxElapsedTime: wantedMs = 0 }: LegacyConfig): readonly string[] {
+  if (wantedMs <= MAX_WAIT_MS) return [];
+  return [`--backoff-max-elapsed-time: a pod is waited for ${MAX_WAIT_MS / 1000} s at most`];
+}
+
+function durationWarnings(config: LegacyConfig): readonly string[] {
+  const wanted = wantedDurationSeconds(config) ?? DEFAULT_DURATION_SECONDS;
+  if (wanted > MAX_DURATION_SECONDS) {
+    return [`credentials are good for 12h, not ${wanted} s: STS gives none for longer`];
+  }
+  if (wanted >= DEFAULT_DURATION_SECONDS) return [];
   const why = "SDKs fetch credentials that are about to expire before each call";
-  return [...idle, `credentials are good for 1h, not ${wanted} s: ${why}`];
+  return [`credentials are good for 1h, not ${wanted} s: ${why}`];
+}
+
+function within(number: number, min: number, max: number): number {
+  return Math.min(Math.max(number, min), max);
 }
 
 function wantedDurationSeconds({
@@ -234,6 +270,7 @@ function metricsOf(
     };
   }
   // kube2iam tells its metrics on the port for pods unless it is told otherwise.
+  if (metricsPort === "none") return undefined;
   if (metricsPort === undefined) return profile === "kube2iam" ? "app-port" : undefined;
   return metricsPort === appPort ? "app-port" : { host: undefined, port: metricsPort };
 }

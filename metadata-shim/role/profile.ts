@@ -11,6 +11,8 @@ export type Profile = (typeof PROFILES)[number];
 
 /** Where profiles differ beyond the role and the texts. */
 export interface ProfileTraits {
+  /** Where pods are served unless something else is said: the program's own default. */
+  readonly port: number;
   /** Longest wait for a pod that is about to appear; SDKs want an answer within 500 ms. */
   readonly waitMs: number;
   /** Whether reads need a session token where no annotation says so. */
@@ -20,7 +22,7 @@ export interface ProfileTraits {
 }
 
 export const PROFILE_TRAITS: Readonly<Record<Profile, ProfileTraits>> = {
-  strict: { waitMs: 400, httpTokens: "required", readsPodAnnotations: false },
-  kube2iam: { waitMs: 2000, httpTokens: "optional", readsPodAnnotations: true },
-  kiam: { waitMs: 2000, httpTokens: "optional", readsPodAnnotations: true },
+  strict: { port: 8181, waitMs: 400, httpTokens: "required", readsPodAnnotations: false },
+  kube2iam: { port: 8181, waitMs: 2000, httpTokens: "optional", readsPodAnnotations: true },
+  kiam: { port: 3100, waitMs: 2000, httpTokens: "optional", readsPodAnnotations: true },
 };

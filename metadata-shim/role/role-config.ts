@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { toggle, value, type ConfigOf } from "../../lib/config.ts";
-import { PROFILES } from "./profile.ts";
+import { toggle, value, whichGiven, type ConfigOf } from "../../lib/config.ts";
+import { PROFILES, type Profile } from "./profile.ts";
 import type { RoleSettings } from "./role-settings.ts";
 
 const optional = z.string().default("");
@@ -21,8 +21,7 @@ const baseRoleArn = z
   })
   .default("");
 
-/** What decides which role a pod gets. Those of kube2iam and kiam have their names and defaults. */
-export const ROLE_SETTINGS = {
+const DECIDING = {
   profile: value(
     "profile",
     z.enum(PROFILES, { error: "expected strict, kube2iam or kiam" }).default("strict"),
@@ -111,6 +110,30 @@ export const ROLE_SETTINGS = {
   ),
 } as const;
 
+/** The profiles that follow them, of settings that not all follow. */
+const FOLLOWED_BY: readonly (readonly [keyof typeof DECIDING, readonly Profile[]])[] = [
+  ["iamRoleKey", ["kube2iam", "kiam"]],
+  ["iamExternalId", ["kube2iam", "kiam"]],
+  ["namespaceRestrictions", ["kube2iam"]],
+  ["namespaceRestrictionFormat", ["kube2iam"]],
+  ["namespaceKey", ["kube2iam"]],
+  ["insecureUnanchoredNamespaceRegexp", ["kube2iam"]],
+  ["disableStrictNamespaceRegexp", ["kiam"]],
+];
+
+/** Of these, what says nothing without `--namespace-restrictions`. */
+const OF_RESTRICTIONS = [
+  "namespaceRestrictionFormat",
+  "namespaceKey",
+  "insecureUnanchoredNamespaceRegexp",
+] as const;
+
+/** What decides which role a pod gets. Those of kube2iam and kiam have their names and defaults. */
+export const ROLE_SETTINGS = {
+  ...DECIDING,
+  given: whichGiven([...FOLLOWED_BY.map(([key]) => DECIDING[key].flag), DECIDING.session.flag]),
+} as const;
+
 export type RoleConfig = ConfigOf<typeof ROLE_SETTINGS>;
 
 /** The key is kiam's, which has no flag for it. */
@@ -135,6 +158,12 @@ export function checkRoleConfig(config: RoleConfig): readonly string[] {
     ...(defaultRole !== "" && config.autoDiscoverDefaultRole
       ? ["--auto-discover-default-role cannot be used with --default-role"]
       : []),
+    // In the profile kiam its own rule holds always, and denies what no annotation allows.
+    ...(config.namespaceRestrictions && config.profile === "strict"
+      ? [
+          "--namespace-restrictions is not followed in the profile strict: give --profile kube2iam, or restrict namespaces by irsa-anywhere.io/allowed-roles without it",
+        ]
+      : []),
   ];
 }
 
@@ -145,9 +174,9 @@ export function wantsDiscovery(config: RoleConfig): boolean {
   return autoDiscoverDefaultRole || ((autoDiscoverBaseArn || roleBaseArnAutodetect) && !isNamed);
 }
 
-/** A sentence for each setting that opens what is closed by default. */
+/** A sentence for each setting that opens what is closed by default, or is not followed. */
 export function roleConfigWarnings(config: RoleConfig): readonly string[] {
-  const { profile, namespaceRestrictions, namespaceRestrictionFormat } = config;
+  const { profile, namespaceRestrictions } = config;
   const isKube2iam = profile === "kube2iam";
   return [
     ...(isKube2iam && namespaceRestrictions && config.insecureUnanchoredNamespaceRegexp
@@ -160,10 +189,29 @@ export function roleConfigWarnings(config: RoleConfig): readonly string[] {
           "--disable-strict-namespace-regexp: a namespace gets every role that contains what it names",
         ]
       : []),
-    ...(isKube2iam && namespaceRestrictionFormat === "regexp" && !namespaceRestrictions
-      ? ["--namespace-restriction-format has no effect without --namespace-restrictions"]
+    ...FOLLOWED_BY.filter(
+      ([key, profiles]) => !profiles.includes(profile) && wasGiven(config, key),
+    ).map(([key, profiles]) => notFollowed(DECIDING[key].flag, profile, profiles)),
+    ...OF_RESTRICTIONS.filter(
+      (key) => isKube2iam && !namespaceRestrictions && wasGiven(config, key),
+    ).map((key) => `--${DECIDING[key].flag} has no effect without --namespace-restrictions`),
+    ...(wasGiven(config, "session") && config.sessionNameFormat !== "kiam"
+      ? ["--session has no effect without --session-name-format=kiam"]
       : []),
   ];
+}
+
+/** A switch that is off asks for what is so without it. */
+function wasGiven(config: RoleConfig, key: keyof typeof DECIDING): boolean {
+  return config.given.includes(DECIDING[key].flag) && config[key] !== false;
+}
+
+function notFollowed(flag: string, profile: Profile, others: readonly Profile[]): string {
+  const isReplaced = profile === "kiam" && flag === DECIDING.namespaceRestrictions.flag;
+  const instead = isReplaced
+    ? "; kiam always lets namespaces have the roles of their iam.amazonaws.com/permitted only"
+    : "";
+  return `--${flag} not followed in the profile ${profile}: --profile ${others.join(" or ")} follows it${instead}`;
 }
 
 /** The settings of the pure core. */

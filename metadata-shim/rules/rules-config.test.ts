@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { AppError } from "../../lib/errors.ts";
+import { shimConfig } from "../config.ts";
+import { legacyPlaceOf } from "../legacy/legacy-config.ts";
 import {
   applyConfig,
   removeConfig,
   hostIpsOf,
+  rulePortOf,
   ruleSettingsOf,
   showConfig,
 } from "./rules-config.ts";
@@ -77,6 +80,36 @@ describe("the node's addresses", () => {
   it("are needed to put rules in, not to take them away", () => {
     assert.throws(() => applyConfig.parse([], {}), isConfigError(/expected the node's address/));
     assert.deepEqual(hostIpsOf(removeConfig.parse([], {})), {});
+  });
+});
+
+describe("the port", () => {
+  for (const [flags, env, wanted] of [
+    [[], {}, 8181],
+    [["--profile=kube2iam"], {}, 8181],
+    [["--profile=kiam"], {}, 3100],
+    [[], { IRSA_PROFILE: "kiam" }, 3100],
+    [["--profile=kiam", "--app-port=8181"], {}, 8181],
+    [["--profile=kiam", "--port=9000"], {}, 9000],
+    [["--port=9000"], { IRSA_APP_PORT: "9001" }, 9001],
+  ] as const) {
+    it(`of ${[...flags, JSON.stringify(env)].join(" ")} is the shim's, ${wanted}`, () => {
+      const argv = ["--host-ip=10.0.0.5", ...flags];
+      assert.equal(ruleSettingsOf(showConfig.parse(argv, env)).port, wanted);
+      assert.equal(ruleSettingsOf(applyConfig.parse(argv, env)).port, wanted);
+      assert.equal(rulePortOf(removeConfig.parse(argv, env)), wanted);
+      const shim = shimConfig.parse(argv, env);
+      assert.equal(legacyPlaceOf(shim, shim.profile, env).port, wanted);
+    });
+  }
+
+  it("is one that can be led to", () => {
+    for (const text of ["0", "65536", "x"]) {
+      assert.throws(
+        () => removeConfig.parse([`--app-port=${text}`], {}),
+        isConfigError(/--app-port "\w+": expected an integer from 1 to 65535/),
+      );
+    }
   });
 });
 

@@ -1,10 +1,15 @@
 import { z } from "zod";
+import { parseGoInteger } from "../../lib/go-values.ts";
 import { defineConfig, integer, toggle, value } from "../../lib/config.ts";
 import { AppError } from "../../lib/errors.ts";
 import { LOG_LEVELS } from "../../lib/log.ts";
+import { PROFILE_TRAITS, type Profile } from "../role/profile.ts";
+import { ROLE_SETTINGS } from "../role/role-config.ts";
 import { parseHostAddresses } from "./host-addresses.ts";
 import { BACKENDS } from "./iptables.ts";
 import { parseInterfaces, type InterfaceSelection, type RuleSettings } from "./rule-settings.ts";
+
+const WANTED_PORT = "expected an integer from 1 to 65535";
 
 // The names are kube2iam's where it has one.
 const hostIp = value(
@@ -15,11 +20,23 @@ const hostIp = value(
   "Address of this node that the shim listens on; of both families, separated by a comma, for both",
 );
 
-const appPort = value(
-  "app-port",
-  integer({ min: 1, max: 65_535, fallback: 8181 }),
-  "Port that the shim listens on",
+// The shim's own flags, so that both find the same port by the same words.
+const { profile } = ROLE_SETTINGS;
+const portNumber = z.optional(
+  z.preprocess(
+    (text) => (typeof text === "string" ? (parseGoInteger(text) ?? text) : text),
+    z.number({ error: WANTED_PORT }).min(1, WANTED_PORT).max(65_535, WANTED_PORT),
+  ),
 );
+const place = {
+  profile,
+  appPort: value(
+    "app-port",
+    portNumber,
+    "Port that the shim listens on (8181, in the profile kiam 3100)",
+  ),
+  port: value("port", portNumber, "The same by kiam's name"),
+} as const;
 
 const hostInterface = value(
   "host-interface",
@@ -35,12 +52,12 @@ const iptablesBackend = value(
 );
 
 /** What `irsa shim rules show` can be told. */
-export const showConfig = defineConfig({ hostIp, appPort, hostInterface });
+export const showConfig = defineConfig({ ...place, hostIp, hostInterface });
 
 /** What `irsa shim rules apply` can be told. */
 export const applyConfig = defineConfig({
+  ...place,
   hostIp,
-  appPort,
   hostInterface,
   iptablesBackend,
   containerCredentials: toggle(
@@ -64,6 +81,7 @@ export const applyConfig = defineConfig({
 
 /** What `irsa shim rules remove` can be told. */
 export const removeConfig = defineConfig({
+  ...place,
   hostIp: value(
     "host-ip",
     z
@@ -72,7 +90,6 @@ export const removeConfig = defineConfig({
       .superRefine(orProblem((text) => (text === "" ? {} : parseHostAddresses(text)))),
     "Address of this node; rules of kube2iam or kiam that lead to --app-port of it go too",
   ),
-  appPort,
 });
 
 /** The addresses of a config that was read. */
@@ -80,14 +97,24 @@ export function hostIpsOf({ hostIp: text }: { readonly hostIp: string }): RuleSe
   return text === "" ? {} : parsed(parseHostAddresses(text));
 }
 
+/** Where the shim listens, by the flags that tell the shim too. */
+interface PortConfig {
+  readonly profile?: Profile;
+  readonly appPort?: number | undefined;
+  readonly port?: number | undefined;
+}
+
+/** The port of a config that was read. */
+export function rulePortOf({ profile: name = "strict", appPort, port }: PortConfig): number {
+  return appPort ?? port ?? PROFILE_TRAITS[name].port;
+}
+
 /** What the rules are made from, of a config that was read. */
-export function ruleSettingsOf(config: {
-  readonly hostIp: string;
-  readonly appPort: number;
-  readonly hostInterface: string;
-}): RuleSettings {
+export function ruleSettingsOf(
+  config: PortConfig & { readonly hostIp: string; readonly hostInterface: string },
+): RuleSettings {
   const interfaces: InterfaceSelection = parsed(parseInterfaces(config.hostInterface));
-  return { hostIps: hostIpsOf(config), port: config.appPort, interfaces };
+  return { hostIps: hostIpsOf(config), port: rulePortOf(config), interfaces };
 }
 
 function parsed<T extends object>(result: T | string): T {

@@ -175,4 +175,18 @@ describe("the shim of the chart", { skip }, () => {
     assert.equal(service.metadata.namespace, "kube-system");
     assert.match(JSON.stringify(service["spec"]), /"port":8183,"targetPort":"metrics"/);
   });
+
+  it("tells metrics to nobody else by the profile kube2iam, whose own place is the port for pods", async () => {
+    const settings = { profile: "kube2iam" };
+    for (const [metricsPort, wanted] of [
+      [0, undefined],
+      [9183, { host: undefined, port: 9183 }],
+    ] as const) {
+      const shim = { ...SHIM_VALUES.shim, settings, metricsPort };
+      const { args, env } = agentOf(await renderChart({ shim })).container("shim");
+      const config = shimConfig.parse(args.slice(1), env);
+      assert.equal(config.profile, "kube2iam");
+      assert.deepEqual(legacyPlaceOf(config, config.profile, env).metrics, wanted);
+    }
+  });
 });

@@ -16,8 +16,16 @@ const row = compatibilityRowsInto(namespaceCaseRows);
 
 const DEFAULT_ROLE = "--default-role=default-role";
 /** kube2iam's rules of namespaces. */
-export const BY_GLOBS = ["--namespace-restrictions", DEFAULT_ROLE];
-export const BY_EXPRESSIONS = [...BY_GLOBS, "--namespace-restriction-format=regexp"];
+const BY_GLOBS = ["--namespace-restrictions", DEFAULT_ROLE];
+const BY_EXPRESSIONS = [...BY_GLOBS, "--namespace-restriction-format=regexp"];
+/** The same for a profile: strict refuses to start with rules that it does not follow. */
+export function ruleFlagsFor(
+  profile: ProfileStage["profile"],
+  format: "globs" | "expressions",
+): readonly string[] {
+  if (profile === "strict") return [DEFAULT_ROLE];
+  return format === "globs" ? BY_GLOBS : BY_EXPRESSIONS;
+}
 const DENIED = /^40[34] .*role \S+ is not (in|allowed in|permitted in) /;
 
 /** How many cases come out as they should, in a shim with these flags. */

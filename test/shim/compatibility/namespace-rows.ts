@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { compatibilityRowsInto, type CompatibilityRow } from "./compatibility-row.ts";
-import { BY_EXPRESSIONS, BY_GLOBS } from "./namespace-case-rows.ts";
+import { ruleFlagsFor } from "./namespace-case-rows.ts";
 import {
   ALLOWED_ROLES,
   BASE,
@@ -24,7 +24,7 @@ async function listWhere(
     kube2iam: { [ALLOWED_ROLES]: JSON.stringify([allowed]) },
     kiam: { [PERMITTED]: allowed === "" ? "" : BASE + allowed },
   }[stage.profile];
-  const port = await stage.shim([...BY_EXPRESSIONS, ...flags]);
+  const port = await stage.shim([...ruleFlagsFor(stage.profile, "expressions"), ...flags]);
   const answer = await stage.list(stage.pod({ role, namespaceAnnotations: annotations }), { port });
   return answer.slice(0, "200 ".length) + (answer.startsWith("200") ? role : "denied");
 }
@@ -67,7 +67,7 @@ row(
     kiam: "403, 403, Forbidden",
   },
   async (stage) => {
-    const port = await stage.shim(BY_GLOBS);
+    const port = await stage.shim(ruleFlagsFor(stage.profile, "globs"));
     const nothing = { [OWN_ALLOWED_ROLES]: "[]", [ALLOWED_ROLES]: "[]", [PERMITTED]: "nothing" };
     const pod = stage.pod({ role: "one-role", namespaceAnnotations: nothing });
     const answers = [
@@ -102,7 +102,7 @@ row(
     kiam: "403, Forbidden",
   },
   async (stage) => {
-    const port = await stage.shim(BY_GLOBS);
+    const port = await stage.shim(ruleFlagsFor(stage.profile, "globs"));
     const malformed = {
       strict: { [OWN_ALLOWED_ROLES]: "[one-role" },
       kube2iam: { [ALLOWED_ROLES]: "[one-role" },
