@@ -97,3 +97,23 @@ describe("an entry at its end, while new credentials are on their way", () => {
     assert.equal(cache.size, 0);
   });
 });
+
+describe("an entry of a pod that has another role now", () => {
+  it("is dropped when the pod asks by the new one, and another pod's is not", async () => {
+    const { cache, calls, good, obtain } = start();
+    const other = { ...REQUEST, caller: { ...REQUEST.caller, podUid: "other" } };
+    const first = Promise.all([obtain(), cache.obtain(other)]);
+    calls[0]?.(good("one"));
+    calls[1]?.(good("other"));
+    await first;
+    const roleArn = "arn:aws:iam::111122223333:role/b";
+    const changed = cache.obtain({ ...REQUEST, role: { ...REQUEST.role, roleArn } });
+    calls[2]?.(good("two"));
+    await changed;
+    assert.equal(cache.size, 2);
+    const back = obtain();
+    calls[3]?.(good("three"));
+    assert.equal(await back, "three");
+    assert.equal(cache.size, 2);
+  });
+});

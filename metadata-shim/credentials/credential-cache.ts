@@ -114,6 +114,7 @@ export class CredentialCache implements Disposable {
     const key = this.#keyOf(request);
     const known = this.#entries.get(key);
     if (known !== undefined) return known;
+    this.#dropOtherRoles(request);
     const entry: Entry = {
       key,
       request,
@@ -129,6 +130,15 @@ export class CredentialCache implements Disposable {
     };
     this.#entries.set(key, entry);
     return entry;
+  }
+
+  /** A pod has one role at a time: what it had by another is of no use any more. */
+  #dropOtherRoles({ caller: { podUid }, role: { roleArn, audience } }: CredentialRequest): void {
+    const others = [...this.#entries.values()].filter(
+      ({ request: { caller, role } }) =>
+        caller.podUid === podUid && role.audience === audience && role.roleArn !== roleArn,
+    );
+    for (const entry of others) this.#drop(entry);
   }
 
   #keyOf(request: CredentialRequest): string {

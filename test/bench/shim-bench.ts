@@ -17,6 +17,7 @@ import { bodiesOf, requestsOf, type ShimRequests } from "./shim-requests.ts";
 import {
   byRequest,
   CACHED,
+  EVENTS_PER_SECOND,
   REQUESTS,
   type CostedCell,
   type RequestName,
@@ -37,7 +38,6 @@ export interface ShimBenchOptions {
 }
 
 const PODS_OF_NODE = 250;
-const EVENTS_PER_SECOND = 500;
 const EVENT_CONNECTIONS = 8;
 const MAX_REQUESTS = 1_000_000;
 

@@ -11,6 +11,7 @@ import { startShim } from "../../metadata-shim/main.ts";
 import { createCollectedLog } from "../fakes/collected-log.ts";
 import { missingComponents } from "../kubernetes/components.ts";
 import { missingTools } from "../network/missing-tools.ts";
+import { churnSeconds } from "../shim/churn-seconds.ts";
 import { churn, CHURN_NAMESPACE, judge, type Verdict } from "../shim/churn.ts";
 import { createObject } from "../shim/create-object.ts";
 import { runInsideNamespace } from "../shim/inside-namespace.ts";
@@ -20,10 +21,11 @@ import { startTrustedCluster } from "../shim/trusted-cluster.ts";
 // Pods come and go at the addresses of a /28, each of which has the next pod at once, and all ask all
 // the time: nobody may ever see the credentials of another. Each pod is a network namespace on a
 // bridge, its object is in a real API server, and AWS's log tells whose a key is. This file runs itself
-// again in a namespace that is the node. IRSA_CHURN_SECONDS makes each case longer.
+// again in a namespace that is the node. A case takes
+// 60 s, 10 s with CI=true, or IRSA_CHURN_SECONDS.
 
 const INSIDE = "IRSA_CHURN_INSIDE";
-const SECONDS = Number(process.env["IRSA_CHURN_SECONDS"] ?? 10);
+const SECONDS = churnSeconds(process.env, { ci: 10 });
 const METADATA_ADDRESS = "169.254.169.254/32";
 const GATEWAY = "10.2.0.1";
 const PREFIX = 28;

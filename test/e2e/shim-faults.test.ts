@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
@@ -73,18 +73,83 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     await setTrust({ StringEquals: { "aws:RequestedRegion": "nowhere" } });
     return () => setTrust({});
   },
+};
+const API_FAULTS: Readonly<Record<string, Fault>> = {
   "the API server hangs": ({ api }) => {
     api.hang(true);
     return () => api.hang(false);
   },
+  "the API server refuses connections": async ({ api }) => {
+    await api.refuse(true);
+    return () => api.refuse(false);
+  },
 };
+
+/** What docs/shim.md says of a fault. Times are asserted three times as long: cores are shared. */
+interface Expected {
+  readonly warm: number;
+  readonly warmMs: number;
+  readonly cold: number;
+  readonly coldMs?: readonly [least: number, most: number];
+  /** SDKs that find credentials while it lasts, and how often the others ask when that is said. */
+  readonly finding: readonly Sdk[];
+  readonly tries?: Readonly<Record<Sdk, number>>;
+  /** Whether JavaScript v3 finds them at its second time. */
+  readonly findsLater: boolean;
+}
+const ONE_TRY = { "JavaScript v3": 1, "JavaScript v2": 1, boto3: 1 };
+const AT_ONCE_MS = 100;
+const OUTAGE: Expected = {
+  warm: 200,
+  warmMs: AT_ONCE_MS,
+  cold: 503,
+  finding: [],
+  tries: { ...ONE_TRY, "JavaScript v2": 4 },
+  findsLater: false,
+};
+const API_AWAY: Expected = {
+  warm: 200,
+  warmMs: 500,
+  cold: 503,
+  finding: [],
+  findsLater: false,
+};
+const EXPECTED: Readonly<Record<string, Expected>> = {
+  "STS cuts connections": OUTAGE,
+  "STS throttles": OUTAGE,
+  "STS takes 3 s": {
+    warm: 200,
+    warmMs: AT_ONCE_MS,
+    cold: 503,
+    coldMs: [700, 800],
+    finding: ["JavaScript v2"],
+    findsLater: true,
+  },
+  "STS refuses": { ...OUTAGE, cold: 403, tries: ONE_TRY },
+  "the API server hangs": API_AWAY,
+  "the API server refuses connections": API_AWAY,
+  "the API server hangs, without the kernel's word": { ...API_AWAY, warm: 503, warmMs: 1000 },
+  "the API server refuses connections, without the kernel's word": {
+    ...API_AWAY,
+    warm: 503,
+    warmMs: 1000,
+  },
+};
+const SLACK = 3;
+
 /** What came of one fault. */
 interface Line {
   readonly fault: string;
   /** Status for a pod that had credentials before, and for one that had none. */
   readonly warm: number;
+  readonly warmMs: number;
   readonly cold: number;
+  readonly coldMs: number;
   readonly sdks: Readonly<Record<Sdk, Found>>;
+  /** How often each was told that there is nothing for it. */
+  readonly tries: Readonly<Record<Sdk, number>>;
+  /** Of the pod that JavaScript v3 asked for first, after all others. */
+  readonly laterSdk: Found;
   /** Of the pod that had credentials before, with the one that waits the least. */
   readonly warmSdk: Found;
   /** Status for the new pod after the fault has ended. */
@@ -174,6 +239,21 @@ async function statusAt(world: ShimWorld, from: string): Promise<number> {
   return (await world.read(from, CREDENTIALS)).status;
 }
 
+/** With the time it took, the session token's left out. */
+async function timedStatusAt(world: ShimWorld, from: string): Promise<readonly [number, number]> {
+  const headers = await world.token(from);
+  const startMs = performance.now();
+  const { status } = await world.ask({ from, path: CREDENTIALS, headers });
+  return [status, performance.now() - startMs];
+}
+
+function refusalsOf({ lines }: ShimWorld, from: string): number {
+  return lines.filter(
+    ({ msg, address, status }) =>
+      msg === "Refused a request" && String(address).endsWith(from) && Number(status) >= 403,
+  ).length;
+}
+
 async function tryFault(
   world: ShimWorld,
   {
@@ -194,9 +274,14 @@ async function tryFault(
   const pod = await newPod();
   await until("the shim knows the pods", () => knows(world, [...pods, pod]));
   const end = await begin(world);
-  const warm = await statusAt(world, warmPod);
-  const cold = await statusAt(world, pod);
-  const sdks = await findWithAll(world, async (sdk) => pods[SDKS.indexOf(sdk)] ?? "");
+  const podOf = (sdk: Sdk): string => pods[SDKS.indexOf(sdk)] ?? "";
+  const [warm, warmMs] = await timedStatusAt(world, warmPod);
+  const [cold, coldMs] = await timedStatusAt(world, pod);
+  const sdks = await findWithAll(world, async (sdk) => podOf(sdk));
+  const tries = Object.fromEntries(
+    SDKS.map((sdk) => [sdk, refusalsOf(world, podOf(sdk))]),
+  ) as Record<Sdk, number>;
+  const laterSdk = await find(world, "JavaScript v3", podOf("JavaScript v3"));
   const warmSdk = await find(world, "JavaScript v3", warmPod);
   await end();
   // Beyond the pause after a failure.
@@ -206,7 +291,7 @@ async function tryFault(
     after = await statusAt(world, pod);
     return after === 200;
   });
-  return { fault, warm, cold, sdks, warmSdk, after };
+  return { fault, warm, warmMs, cold, coldMs, sdks, tries, laterSdk, warmSdk, after };
 }
 
 async function knows(world: ShimWorld, addresses: readonly string[]): Promise<boolean> {
@@ -306,22 +391,31 @@ async function runInside(): Promise<Results> {
   await using stack = new AsyncDisposableStack();
   stack.defer(() => rm(procFolder, { recursive: true, force: true }));
   const clock = createJumpingClock();
-  const flags = ["--attestation=true", `--proc-folder=${procFolder}`, "--log-level=info"];
-  const world = stack.use(await startShimWorld({ clock, monotonicNow: () => clock.now(), flags }));
-  const pods = new Pods(world, procFolder, await world.role(ROLE));
-  const warmPod = await pods.add();
-  assert.equal(await statusAt(world, warmPod), 200);
   const lines: Line[] = [];
-  for (const [fault, begin] of Object.entries(FAULTS)) {
-    const newPod = (): Promise<string> => pods.add();
-    // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
-    lines.push(await tryFault(world, { fault, begin, newPod, warmPod, clock }));
-  }
+  const start = async (isAttested: boolean, faults: typeof FAULTS, suffix: string) => {
+    const flags = [`--attestation=${isAttested}`, `--proc-folder=${procFolder}`];
+    flags.push("--log-level=info");
+    const world = await startShimWorld({ clock, monotonicNow: () => clock.now(), flags });
+    const pods = new Pods(world, procFolder, await world.role(ROLE));
+    const warmPod = await pods.add();
+    assert.equal(await statusAt(world, warmPod), 200);
+    for (const [name, begin] of Object.entries(faults)) {
+      const newPod = (): Promise<string> => pods.add();
+      const fault = `${name}${suffix}`;
+      // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+      lines.push(await tryFault(world, { fault, begin, newPod, warmPod, clock }));
+    }
+    return { world, pods };
+  };
+  const unattested = await start(false, API_FAULTS, ", without the kernel's word");
+  await unattested.world[Symbol.asyncDispose]();
+  await rm(procFolder, { recursive: true });
+  await mkdir(procFolder);
+  const { world, pods } = await start(true, { ...FAULTS, ...API_FAULTS }, "");
+  stack.use(world);
   const warmPods = await Promise.all(Array.from({ length: PODS }, () => pods.add()));
   return { lines, outage: await outage(world, clock, warmPods) };
 }
-
-const COLD_STATUS: Readonly<Record<string, number>> = { "STS refuses": 403 };
 
 if (process.env[INSIDE] === "true") {
   process.stdout.write(`${JSON.stringify(await runInside())}\n`);
@@ -345,15 +439,29 @@ if (process.env[INSIDE] === "true") {
       results = JSON.parse(told.at(-1) ?? "") as Results;
     });
 
-    for (const fault of Object.keys(FAULTS)) {
-      it(`${fault}: pods keep what they have, new ones get it afterwards`, (t) => {
+    for (const [fault, expected] of Object.entries(EXPECTED)) {
+      const title = expected.warm === 200 ? "pods keep what they have" : "nobody is answered";
+      it(`${fault}: ${title}, new ones get it afterwards`, (t) => {
         const line = results.lines.find((each) => each.fault === fault);
         assert.ok(line);
-        t.diagnostic(`had credentials: ${saidOf(line.warmSdk)}`);
-        for (const sdk of SDKS) t.diagnostic(`had none, ${sdk}: ${saidOf(line.sdks[sdk])}`);
-        assert.ok(line.warmSdk.keyId, saidOf(line.warmSdk));
-        assert.equal(line.warm, 200);
-        assert.equal(line.cold, COLD_STATUS[fault] ?? 503);
+        const { warm, warmMs, cold, coldMs, sdks, tries, laterSdk, warmSdk } = line;
+        t.diagnostic(
+          `had credentials: ${warm} (${warmMs.toFixed(0)} ms), JavaScript v3: ${saidOf(warmSdk)}; ` +
+            `had none: ${cold} (${coldMs.toFixed(0)} ms), JavaScript v3 later: ${saidOf(laterSdk)}`,
+        );
+        for (const sdk of SDKS) {
+          t.diagnostic(`had none, ${sdk}: ${saidOf(sdks[sdk])}, told so ${tries[sdk]} times`);
+        }
+        assert.equal(warm, expected.warm);
+        assert.ok(warmMs < SLACK * expected.warmMs, `${warmMs} ms`);
+        assert.equal(warmSdk.keyId !== undefined, expected.warm === 200, saidOf(warmSdk));
+        assert.equal(cold, expected.cold);
+        const [leastMs, mostMs] = expected.coldMs ?? [0, 1000];
+        assert.ok(coldMs >= leastMs && coldMs < SLACK * mostMs, `${coldMs} ms`);
+        const finding = SDKS.filter((sdk) => sdks[sdk].keyId !== undefined);
+        assert.deepEqual(finding, expected.finding);
+        if (expected.tries !== undefined) assert.deepEqual(tries, expected.tries);
+        assert.equal(laterSdk.keyId !== undefined, expected.findsLater, saidOf(laterSdk));
         assert.equal(line.after, 200);
       });
     }
@@ -374,6 +482,7 @@ if (process.env[INSIDE] === "true") {
       // The budget of an account: a hundred at once, and 120 a minute.
       assert.ok(exchanges <= 100 + 10 * 120, `${exchanges}`);
       assert.ok(heapGrowthMb < 20, `${heapGrowthMb} MB`);
+      assert.ok(delayP99Ms < 250, `${delayP99Ms} ms`);
       assert.equal(rest.statusAfter, 200);
       assert.ok(rest.hasNewKey);
     });

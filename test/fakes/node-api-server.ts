@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { text as textOf } from "node:stream/consumers";
 import { z } from "zod";
-import { listen } from "../../lib/http.ts";
+import { listen, type RunningServer } from "../../lib/http.ts";
 import { signToken, type SigningKey } from "../aws/fixtures/signing-keys.ts";
 
 /** A pod as a test makes it. */
@@ -52,6 +52,8 @@ export interface NodeApiServer extends AsyncDisposable {
   cutWatches(): void;
   /** Does not answer any request until the next call with false. */
   hang(isHanging: boolean): void;
+  /** Ends all connections and refuses new ones, until the next call with false. */
+  refuse(isRefusing: boolean): Promise<void>;
 }
 
 type Annotations = Readonly<Record<string, string>>;
@@ -204,13 +206,12 @@ export async function startNodeApiServer({
     answer(res, found === undefined ? 404 : 200, found ?? status("not found"));
   }
 
-  const server = await listen((req, res) => void handle(req, res), {
-    port: 0,
-    host: "127.0.0.1",
-    drainMs: 0,
-  });
+  const start = (onPort: number): Promise<RunningServer> =>
+    listen((req, res) => void handle(req, res), { port: onPort, host: "127.0.0.1", drainMs: 0 });
+  let server = await start(0);
+  const { port } = server;
   return {
-    url: `http://127.0.0.1:${server.port}`,
+    url: `http://127.0.0.1:${port}`,
     requests,
     events,
     get watching() {
@@ -251,6 +252,10 @@ export async function startNodeApiServer({
     hang(isHanging) {
       hanging?.resolve();
       hanging = isHanging ? Promise.withResolvers<void>() : undefined;
+    },
+    async refuse(isRefusing) {
+      if (isRefusing) await server[Symbol.asyncDispose]();
+      else server = await start(port);
     },
     async [Symbol.asyncDispose]() {
       hanging?.resolve();

@@ -1,6 +1,6 @@
 import type { Reply } from "../fakes/ask.ts";
 import { createMovedClock } from "../fakes/moved-clock.ts";
-import { startShimWorld, type ShimWorld } from "./shim-world.ts";
+import { startShimWorld, type ShimWorld, type ShimWorldOptions } from "./shim-world.ts";
 import { TTL, TOKEN, TOKEN_PATH } from "./replies.ts";
 import { CREDENTIALS } from "./rows/ask.ts";
 import { A } from "./rows/pods.ts";
@@ -17,11 +17,15 @@ export interface Moved {
  * A world of which the test moves the clock, on a port of its own: a pod at the address of A whose
  * ServiceAccount has `app-role`.
  */
-export async function movedWorld(flags: readonly string[] = []): Promise<AsyncDisposable & Moved> {
+export async function movedWorld(
+  flags: readonly string[] = [],
+  { isAttested }: Pick<ShimWorldOptions, "isAttested"> = {},
+): Promise<AsyncDisposable & Moved> {
   // TLS goes by the system's clock, and so must the start.
   const clock = createMovedClock(Date.now());
   const world = await startShimWorld({
     clock,
+    isAttested,
     monotonicNow: () => clock.now(),
     flags: ["--app-port=8080", ...flags],
   });

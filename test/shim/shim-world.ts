@@ -1,6 +1,9 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { spawn, type ChildProcess } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Clock } from "../../lib/clock.ts";
 import { shimConfig } from "../../metadata-shim/config.ts";
 import { startShim, type RunningShim } from "../../metadata-shim/main.ts";
@@ -16,12 +19,16 @@ import {
   type PodOfNode,
 } from "../fakes/node-api-server.ts";
 
+import { showProcess } from "./shown-process.ts";
+
 export const NODE_NAME = "node-1";
 export const NODE_ADDRESS = "10.0.0.1";
 export const METADATA_IPV4 = "169.254.169.254";
 export const METADATA_IPV6 = "fd00:ec2::254";
 export const REGION = "eu-west-1";
 export const ROLE_LIST = "/latest/meta-data/iam/security-credentials";
+
+const IRSA = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 
 /** Addresses that a network namespace for a world needs on its loopback interface, with pods' ones. */
 export const WORLD_ADDRESSES: readonly string[] = [
@@ -48,6 +55,8 @@ export interface PodQuestion extends Omit<Question, "host" | "port" | "path"> {
  * namespace that has {@link WORLD_ADDRESSES} and no way out.
  */
 export interface ShimWorld extends AsyncDisposable {
+  /** Whether the kernel is asked whose a connection is. */
+  readonly isAttested: boolean;
   readonly api: NodeApiServer;
   readonly aws: Aws;
   readonly cluster: Cluster;
@@ -58,6 +67,8 @@ export interface ShimWorld extends AsyncDisposable {
   restart(flags?: readonly string[]): Promise<void>;
   /** Starts another one beside it, with other flags. */
   another(flags: readonly string[]): Promise<RunningShim>;
+  /** The same as a process of its own. It ends with the world. */
+  spawn(flags: readonly string[]): ChildProcess;
   /** Makes a role that the cluster may assume, in the first account unless told. */
   role(
     name: string,
@@ -67,8 +78,9 @@ export interface ShimWorld extends AsyncDisposable {
       readonly isOfOtherAccount?: boolean;
     },
   ): Promise<string>;
-  /** Puts a pod of this node, with a ServiceAccount of its name. */
+  /** Puts a pod of this node, with a ServiceAccount of its name, and a process unless it has ended. */
   pod(name: string, address: string, changes?: Partial<PodOfNode>): PodOfNode;
+  removePod(name: string): void;
   serviceAccount(name: string, roleArn?: string, namespace?: string): void;
   ask(question: PodQuestion): Promise<Reply>;
   /** A session token, as a header. */
@@ -84,14 +96,43 @@ export interface ShimWorldOptions {
   readonly monotonicNow?: (() => number) | undefined;
   readonly aws?: AwsOptions | undefined;
   readonly flags?: readonly string[] | undefined;
+  /** Whether the kernel is asked, of processes in this process's namespace. Default false. */
+  readonly isAttested?: boolean | undefined;
 }
 
 export async function startShimWorld(options: ShimWorldOptions = {}): Promise<ShimWorld> {
   await using resources = new AsyncDisposableStack();
-  const { clock } = options;
+  const { clock, isAttested = false } = options;
   const nowMs = clock === undefined ? Date.now() : clock.now();
   const folder = await mkdtemp(join(tmpdir(), "irsa-shim-"));
   resources.defer(() => rm(folder, { recursive: true, force: true }));
+  const procFolder = join(folder, "proc");
+  await mkdir(procFolder);
+  /** Processes of pods by their names; nobody asks before they are shown. */
+  const shown = new Map<string, string>();
+  let shows = 0;
+  let showing: Promise<unknown> = Promise.resolve();
+  const show = ({ name, uid: podUid }: PodOfNode): void => {
+    shows += 1;
+    const number = shows;
+    shown.set(name, join(procFolder, String(number)));
+    showing = showing.then(() =>
+      showProcess(procFolder, number, { podUid, net: "/proc/self/net" }),
+    );
+  };
+  const hide = (name: string): void => {
+    const process = shown.get(name);
+    shown.delete(name);
+    if (process !== undefined) showing = showing.then(() => rm(process, { recursive: true }));
+  };
+  const podAsk = async ({
+    host = METADATA_IPV4,
+    port = 80,
+    ...rest
+  }: PodQuestion): Promise<Reply> => {
+    await showing;
+    return ask({ host, port, ...rest });
+  };
   const issuer = resources.use(await startIssuer());
   const key = newSigningKey("RS256");
   issuer.publish([key.jwk]);
@@ -115,24 +156,23 @@ export async function startShimWorld(options: ShimWorldOptions = {}): Promise<Sh
     AWS_SECRET_ACCESS_KEY: node?.secretAccessKey,
   };
 
+  const flagsWith = (flags: readonly string[]): string[] => [
+    `--api-server=${api.url}`,
+    `--node=${NODE_NAME}`,
+    "--app-port=80",
+    "--admin-port=0",
+    `--availability-zone=${REGION}a`,
+    `--state-dir=${folder}`,
+    `--kubelet-root=${folder}`,
+    `--attestation=${isAttested}`,
+    `--proc-folder=${procFolder}`,
+    "--log-level=debug",
+    ...(options.flags ?? []),
+    ...flags,
+  ];
   const start = async (flags: readonly string[]): Promise<RunningShim> => {
-    const config = shimConfig.parse(
-      [
-        `--api-server=${api.url}`,
-        `--node=${NODE_NAME}`,
-        "--app-port=80",
-        "--admin-port=0",
-        `--availability-zone=${REGION}a`,
-        `--state-dir=${folder}`,
-        `--kubelet-root=${folder}`,
-        "--attestation=false",
-        "--log-level=debug",
-        ...(options.flags ?? []),
-        ...flags,
-      ],
-      {},
-    );
     const { monotonicNow } = options;
+    const config = shimConfig.parse(flagsWith(flags), {});
     return startShim(config, { env, log, clock, monotonicNow });
   };
   let shim = await start([]);
@@ -149,6 +189,7 @@ export async function startShimWorld(options: ShimWorldOptions = {}): Promise<Sh
   };
   const running = resources.move();
   return {
+    isAttested,
     api,
     aws,
     cluster,
@@ -162,6 +203,15 @@ export async function startShimWorld(options: ShimWorldOptions = {}): Promise<Sh
       await shim.whenReady;
     },
     another: start,
+    spawn(flags) {
+      const args = [IRSA, "shim", ...flagsWith(flags)];
+      const child = spawn(process.execPath, args, {
+        env: { ...process.env, ...env },
+        stdio: ["ignore", "ignore", "inherit"],
+      });
+      running.defer(() => void child.kill("SIGKILL"));
+      return child;
+    },
     async role(name, { path = "/", subject, isOfOtherAccount = false } = {}) {
       const condition = { StringEquals: { [`${cluster.hostPath}:sub`]: subject } };
       const changes = subject === undefined ? {} : { Condition: condition };
@@ -169,16 +219,22 @@ export async function startShimWorld(options: ShimWorldOptions = {}): Promise<Sh
       return account.createRole(name, changes, { Path: path });
     },
     pod(name, address, changes = {}) {
-      const pod = {
+      const pod: PodOfNode = {
         name,
-        uid: `${name}-uid`,
+        uid: randomUUID(),
         serviceAccount: name,
         nodeName: NODE_NAME,
         addresses: [address],
         ...changes,
       };
+      hide(name);
+      if (pod.phase !== "Succeeded" && pod.phase !== "Failed") show(pod);
       api.putPod(pod);
       return pod;
+    },
+    removePod(name) {
+      hide(name);
+      api.removePod(name);
     },
     serviceAccount(name, roleArn, namespace) {
       const annotations = roleArn === undefined ? {} : { "eks.amazonaws.com/role-arn": roleArn };
@@ -199,8 +255,4 @@ export async function startShimWorld(options: ShimWorldOptions = {}): Promise<Sh
         ).length,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
-}
-
-function podAsk({ host = METADATA_IPV4, port = 80, ...question }: PodQuestion): Promise<Reply> {
-  return ask({ host, port, ...question });
 }

@@ -71,7 +71,7 @@ row("C17", "a pod in place of one whose end was missed", "200 app-role", async (
   assert.equal(await stage.list(gone), "200 other-role");
   const { watching } = api;
   api.holdWatches();
-  api.removePod(gone.name);
+  stage.world.removePod(gone.name);
   const pod = stage.pod({ role: "app-role", addresses: [gone.address] });
   api.cutWatches();
   api.releaseWatches();

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import { stsRegionOf } from "../../../metadata-shim/credentials/sts-region.ts";
 import { rowsInto, type ConformanceRow } from "../conformance-row.ts";
 import { REGION, ROLE_LIST } from "../shim-world.ts";
 import { ISO_TIME, credentialsIn, factsIn, identityOf, statusOfAll } from "../replies.ts";
 import { CREDENTIALS, get, credentialsAt } from "./ask.ts";
-import { A, B, PLAIN, CHINA, LONG_ROLE, LONG_POD, LONG_NAME } from "./pods.ts";
+import { A, B, PLAIN, CHINA, LONG_ROLE, LONG_POD, LONG_TWIN, LONG_NAME } from "./pods.ts";
 
 export const credentialRows: ConformanceRow[] = [];
 const row = rowsInto(credentialRows);
@@ -33,24 +34,38 @@ row(75, "two pods of one role are two sessions, with their names", async (world)
   assert.match(await identityOf(world, a), /assumed-role\/app-role\/ns\.app$/);
   assert.match(await identityOf(world, b), /assumed-role\/app-role\/ns\.other$/);
 });
-row(76, "two pods at once never see each other's credentials", async (world) => {
+/** Shorter where all tests are run on few cores. */
+const CROSS_SECONDS = process.env["CI"] === "true" ? 10 : 30;
+const LANES = 8;
+row(76, `two pods at once, for ${CROSS_SECONDS} s, never see each other's keys`, async (world) => {
   const pods = await Promise.all(
     [A, B].map(async (from) => {
       const { AccessKeyId } = await credentialsAt(world, from);
       return { from, key: AccessKeyId, headers: await world.token(from) };
     }),
   );
-  for (let round = 0; round < 20; round += 1) {
-    // oxlint-disable-next-line eslint/no-await-in-loop -- bounded by connections
-    await Promise.all(
-      Array.from({ length: 40 }, async () => {
-        const pod = pods[Math.random() < 0.5 ? 0 : 1];
-        assert.ok(pod !== undefined);
-        const reply = await get(world, CREDENTIALS, pod.headers, pod.from);
-        assert.equal(credentialsIn(reply).AccessKeyId, pod.key);
-      }),
-    );
-  }
+  const endMs = performance.now() + CROSS_SECONDS * 1000;
+  const answers = [0, 0];
+  let unanswered = 0;
+  const askOn = async (): Promise<void> => {
+    while (performance.now() < endMs) {
+      const which = Math.random() < 0.5 ? 0 : 1;
+      const pod = pods[which];
+      assert.ok(pod !== undefined);
+      // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+      const reply = await get(world, CREDENTIALS, pod.headers, pod.from);
+      // Without the kernel's word a live read may take too long on a busy machine.
+      if (reply.status === 503) unanswered += 1;
+      else assert.equal(credentialsIn(reply).AccessKeyId, pod.key);
+      answers[which] = (answers[which] ?? 0) + 1;
+      // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+      await sleep(Math.random() * 20);
+    }
+  };
+  await Promise.all(Array.from({ length: LANES }, askOn));
+  const told = `${answers.join(" and ")} answers, ${unanswered} of them 503`;
+  assert.ok(Math.min(...answers) > CROSS_SECONDS, told);
+  assert.ok(unanswered <= (answers[0] ?? 0) / 20, told);
 });
 row(86, "a ServiceAccount without a role", async (world) => {
   const replies = [`${ROLE_LIST}/`, CREDENTIALS].map((path) => world.read(PLAIN, path));
@@ -74,9 +89,17 @@ row(88, "a role's name of 64 characters, encoded", async (world) => {
     credentialsIn(await world.read(LONG_ROLE, `${ROLE_LIST}/${name}`));
   }
 });
-row(89, "a pod's name of 253 characters", async (world) => {
-  const arn = await identityOf(world, await credentialsAt(world, LONG_POD));
-  assert.match(arn, /\/app-role\/[\w+=,.@-]{2,64}$/);
+row(89, "a pod's name of 253 characters, of which the end is told by a suffix", async (world) => {
+  const [one, two] = await Promise.all(
+    [LONG_POD, LONG_TWIN].map(async (from) => identityOf(world, await credentialsAt(world, from))),
+  );
+  for (const arn of [one, two]) {
+    const [, name = ""] = /\/app-role\/([\w+=,.@-]*)$/.exec(arn ?? "") ?? [];
+    assert.equal(name.length, 64, arn);
+    assert.match(name, /^ns\.p+-[0-9a-f]{10}$/);
+  }
+  // Of two whose names differ only where nobody sees it.
+  assert.notEqual(one, two);
 });
 row(90, "credentials are JSON that says what AWS said", async (world) => {
   const reply = await world.read(A, CREDENTIALS);

@@ -22,15 +22,19 @@ export const REFUSED = "10.1.0.13";
 export const CROWD = "10.1.0.14";
 export const SLOW = "10.1.0.15";
 export const CHANGING = "10.1.0.16";
+export const LONG_TWIN = "10.1.0.17";
+/** Asks while nobody answers the shim. */
+export const HUNG = "10.1.0.18";
 /** Nobody's. */
 export const UNKNOWN = "10.1.0.60";
 export const LONG_NAME = `a+=,.@-_${"x".repeat(56)}`;
-export const LONG_POD_NAME = "p".repeat(253);
+const LONG_POD_NAME = "p".repeat(253);
+const LONG_TWIN_NAME = `${"p".repeat(252)}q`;
 
 /** Puts them on the node of a world. */
 export async function preparePods(world: ShimWorld): Promise<void> {
   const role = await world.role("app-role", { path: "/team/" });
-  for (const name of ["app", "other", "late", "moved-1", "moved-2", "crowd", "slow"]) {
+  for (const name of ["app", "other", "late", "moved-1", "moved-2", "crowd", "slow", "hung"]) {
     world.serviceAccount(name, role);
   }
   world.serviceAccount("plain");
@@ -51,10 +55,12 @@ export async function preparePods(world: ShimWorld): Promise<void> {
   world.pod("after-job", REUSED, { serviceAccount: "app" });
   world.pod("china", CHINA);
   world.pod("long", LONG_ROLE);
-  world.pod(LONG_POD_NAME, LONG_POD, { serviceAccount: "app", uid: "long-pod" });
+  world.pod(LONG_POD_NAME, LONG_POD, { serviceAccount: "app" });
+  world.pod(LONG_TWIN_NAME, LONG_TWIN, { serviceAccount: "app" });
   world.pod("refused", REFUSED);
   world.pod("crowd", CROWD);
   world.pod("slow", SLOW);
+  world.pod("hung", HUNG);
   world.pod("changing", CHANGING);
   world.pod("host", NODE_ADDRESS, { serviceAccount: "app", hostNetwork: true });
 }

@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { ask, askRaw } from "../../fakes/ask.ts";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { ask, askRaw, type Reply } from "../../fakes/ask.ts";
 import { until } from "../../fakes/until.ts";
 import { rowsInto, type ConformanceRow } from "../conformance-row.ts";
-import { METADATA_IPV4, ROLE_LIST } from "../shim-world.ts";
+import { METADATA_IPV4, NODE_ADDRESS, ROLE_LIST, type ShimWorld } from "../shim-world.ts";
 import { statusOfAll, TOKEN, TOKEN_PATH, TTL } from "../replies.ts";
-import { credentialsAt, CREDENTIALS, get, listsOf, put } from "./ask.ts";
+import { credentialsAt, CREDENTIALS, get, put } from "./ask.ts";
 import { A, B, TWINS } from "./pods.ts";
 
 export const processRows: ConformanceRow[] = [];
@@ -59,26 +63,70 @@ row(93, "1000 idle connections from one pod", async (world) => {
     }
   });
 });
-row(94, "a stop during requests", async (world) => {
-  const shim = await world.another(["--app-port=8081"]);
-  await shim.whenReady;
-  const token = await world.token(A);
-  world.api.hang(true);
+row(94, "SIGTERM during requests: unready, answered, ended in 10 s; rules stay", async (world) => {
+  const rules = await putInRules();
   try {
-    const before = listsOf(world);
+    const shim = world.spawn(["--app-port=8081", "--admin-port=8082"]);
+    const exited = once(shim, "exit");
+    await until("it is ready", async () => {
+      assert.equal(shim.exitCode, null);
+      return readiness(8082).then(
+        ({ status }) => status === 200,
+        () => false,
+      );
+    });
+    const token = await world.token(A);
+    world.api.hang(true);
+    const before = readsOf(world);
     const asking = world.ask({ from: A, port: 8081, path: CREDENTIALS, headers: token });
-    await until("it is on its way", () => listsOf(world) > before);
-    const stopping = shim[Symbol.asyncDispose]();
-    const ready = await ask({ host: "127.0.0.1", port: shim.adminPort, path: "/readyz" });
-    assert.deepEqual([ready.status, ready.body], [503, "draining\n"]);
+    await until("it is on its way", () => readsOf(world) > before);
+    const stoppedMs = performance.now();
+    shim.kill("SIGTERM");
+    await until("it is unready", async () => (await readiness(8082)).body === "draining\n");
     world.api.hang(false);
     assert.equal((await asking).status, 200);
-    await stopping;
+    assert.deepEqual(await exited, [0, null]);
+    assert.ok(performance.now() - stoppedMs < 10_000);
+    const gone = world.ask({ from: A, port: 8081, path: "/" });
+    await assert.rejects(gone, { code: "ECONNREFUSED" });
+    assert.equal(await rules.saved(), rules.before);
   } finally {
     world.api.hang(false);
+    await rules.remove();
   }
-  await assert.rejects(world.ask({ from: A, port: 8081, path: "/" }), { code: "ECONNREFUSED" });
 });
+
+function readiness(port: number): Promise<Reply> {
+  return ask({ host: "127.0.0.1", port, path: "/readyz" });
+}
+
+async function run(program: string, ...args: readonly string[]): Promise<string> {
+  return (await promisify(execFile)(program, args)).stdout;
+}
+
+/** How often the API server was asked for anything. */
+function readsOf({ api }: ShimWorld): number {
+  return api.requests.filter((request) => request.startsWith("GET ")).length;
+}
+
+/** Rules in the world's namespace, by the command that puts them in. */
+async function putInRules(): Promise<{
+  readonly before: string;
+  saved(): Promise<string>;
+  remove(): Promise<unknown>;
+}> {
+  const irsa = fileURLToPath(new URL("../../../cli/main.ts", import.meta.url));
+  const saved = async (): Promise<string> =>
+    (await run("iptables-nft-save")).replaceAll(/^#.*\n|\[\d+:\d+\]/gm, "");
+  const backend = "--iptables-backend=nft";
+  const place = ["--host-ip", NODE_ADDRESS];
+  await run(process.execPath, irsa, "shim", "rules", "apply", backend, ...place);
+  const before = await saved();
+  assert.match(before, /-A IRSA-METADATA .*-j DNAT/);
+  assert.match(before, /-A IRSA-METADATA .*-j REJECT/);
+  const remove = ["shim", "rules", "remove"];
+  return { before, saved, remove: () => run(process.execPath, irsa, ...remove) };
+}
 row(95, "a start without an API server", async (world) => {
   await using shim = await world.another(["--app-port=8082", "--api-server=http://127.0.0.1:1"]);
   const headers = { [TTL]: "60" };
@@ -91,8 +139,7 @@ row(95, "a start without an API server", async (world) => {
     headers: { [TOKEN]: token.body },
   });
   assert.equal(list.status, 503);
-  const ready = await ask({ host: "127.0.0.1", port: shim.adminPort, path: "/readyz" });
-  assert.equal(ready.status, 503);
+  assert.equal((await readiness(shim.adminPort)).status, 503);
 });
 row(96, "the log holds no secret", async (world) => {
   const document = await credentialsAt(world, A);

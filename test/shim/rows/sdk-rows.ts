@@ -19,8 +19,10 @@ function clientFile(file: string): string {
   return fileURLToPath(new URL(`../../e2e/clients/${file}`, import.meta.url));
 }
 
-row(100, "AWS SDKs for JavaScript v2, v3 and boto3, before and after a restart", async (world) => {
-  const python = process.env[PYTHON] ?? "";
+const python = process.env[PYTHON] ?? "";
+const SDKS = `AWS SDKs for JavaScript v2 and v3${python === "" ? ", WITHOUT boto3 (no Python here)" : ", boto3"}`;
+
+row(100, `${SDKS}: before and after a restart, which gets new keys`, async (world) => {
   const clients = [
     [process.execPath, clientFile("sdk-v3.ts")],
     [process.execPath, clientFile("sdk-v2.ts")],
@@ -35,6 +37,14 @@ row(100, "AWS SDKs for JavaScript v2, v3 and boto3, before and after a restart",
     AWS_CA_BUNDLE: world.aws.ca,
     NODE_EXTRA_CA_CERTS: world.aws.ca,
   };
+  const tryAll = async (session: string): Promise<void> => {
+    for (const [program = "", ...args] of clients) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+      const { stdout } = await promisify(execFile)(program, args, { env });
+      const { arn } = Identity.parse(JSON.parse(stdout));
+      assert.equal(arn, `arn:aws:sts::111122223333:assumed-role/app-role/${session}`);
+    }
+  };
   for (const [from, session] of [
     [A, "ns.app"],
     [V1, "ns.legacy"],
@@ -42,13 +52,13 @@ row(100, "AWS SDKs for JavaScript v2, v3 and boto3, before and after a restart",
     const route = `route replace table local local ${METADATA_IPV4} dev lo src ${from}`;
     // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
     await promisify(execFile)("ip", route.split(" "));
-    for (const [program = "", ...args] of clients) {
-      // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
-      const { stdout } = await promisify(execFile)(program, args, { env });
-      const { arn } = Identity.parse(JSON.parse(stdout));
-      assert.equal(arn, `arn:aws:sts::111122223333:assumed-role/app-role/${session}`);
-    }
+    // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+    await tryAll(session);
+    const before = world.exchangesOf("app");
     // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
     await world.restart();
+    // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+    await tryAll(session);
+    assert.equal(world.exchangesOf("app"), before + 1);
   }
 });

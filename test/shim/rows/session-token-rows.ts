@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { askRaw } from "../../fakes/ask.ts";
+import { until } from "../../fakes/until.ts";
 import { rowsInto, type ConformanceRow } from "../conformance-row.ts";
 import { METADATA_IPV4, type ShimWorld } from "../shim-world.ts";
 import { TTL, TOKEN, TOKEN_PATH, statusOfAll } from "../replies.ts";
 import { CREDENTIALS, put, get } from "./ask.ts";
-import { A, B, V1, PLAIN } from "./pods.ts";
+import { A, B, V1, HUNG, PLAIN } from "./pods.ts";
+import { within } from "./within.ts";
 
 export const sessionTokenRows: ConformanceRow[] = [];
 const row = rowsInto(sessionTokenRows);
@@ -110,11 +112,26 @@ row(21, "two PUTs are two tokens, both good", async (world) => {
 row(22, "PUT token by a pod without a role", async (world) => {
   assert.equal((await put(world, { [TTL]: "60" }, { from: PLAIN })).status, 200);
 });
-row(23, "PUT token while the API server hangs", async (world) => {
+row(23, "PUT token within 200 ms while the API server and STS hang", async (world) => {
+  world.aws.set({ faults: { latencyMs: 5000 } });
   world.api.hang(true);
   try {
-    assert.equal((await put(world, { [TTL]: "60" })).status, 200);
+    // So that both are being asked. What comes of it is not this row's.
+    const asking = Promise.allSettled([world.read(HUNG, CREDENTIALS)]);
+    assert.equal((await within(200, () => put(world, { [TTL]: "60" }))).status, 200);
+    const ofAsking = { from: HUNG };
+    assert.equal((await within(200, () => put(world, { [TTL]: "60" }, ofAsking))).status, 200);
+    world.api.hang(false);
+    await asking;
+    await until("STS is being asked", async () => {
+      await world.read(HUNG, CREDENTIALS);
+      return world.api.requests.includes("POST /api/v1/namespaces/ns/serviceaccounts/hung/token");
+    });
+    assert.equal(world.exchangesOf("hung"), 0);
+    assert.equal((await within(200, () => put(world, { [TTL]: "60" }, ofAsking))).status, 200);
+    assert.equal(world.exchangesOf("hung"), 0);
   } finally {
+    world.aws.set({ faults: {} });
     world.api.hang(false);
   }
 });
