@@ -99,6 +99,24 @@ describe("an entry at its end, while new credentials are on their way", () => {
 });
 
 describe("an entry of a pod that has another role now", () => {
+  it("stays beside the role that the pod has in another way, by container credentials", async () => {
+    const { cache, calls, good } = start();
+    const ask = (roleArn: string, legacy: boolean): unknown =>
+      cache.obtain({ ...REQUEST, role: { ...REQUEST.role, roleArn, legacy } });
+    const [annotated, own] = [
+      "arn:aws:iam::111122223333:role/a",
+      "arn:aws:iam::111122223333:role/b",
+    ];
+    const first = Promise.all([ask(annotated, true), ask(own, false)]);
+    calls[0]?.(good("one"));
+    calls[1]?.(good("two"));
+    await first;
+    const again = [ask(annotated, true), ask(own, false)];
+    assert.equal(calls.length, 2);
+    await Promise.all(again);
+    assert.equal(cache.size, 2);
+  });
+
   it("is dropped when the pod asks by the new one, and another pod's is not", async () => {
     const { cache, calls, good, obtain } = start();
     const other = { ...REQUEST, caller: { ...REQUEST.caller, podUid: "other" } };

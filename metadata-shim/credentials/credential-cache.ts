@@ -132,11 +132,15 @@ export class CredentialCache implements Disposable {
     return entry;
   }
 
-  /** A pod has one role at a time: what it had by another is of no use any more. */
-  #dropOtherRoles({ caller: { podUid }, role: { roleArn, audience } }: CredentialRequest): void {
+  /** A pod has one role in the same way at a time: what it had by another is of no use any more. */
+  #dropOtherRoles({ caller: { podUid }, role: wanted }: CredentialRequest): void {
     const others = [...this.#entries.values()].filter(
       ({ request: { caller, role } }) =>
-        caller.podUid === podUid && role.audience === audience && role.roleArn !== roleArn,
+        caller.podUid === podUid &&
+        role.audience === wanted.audience &&
+        // Its annotation may name one, and its ServiceAccount another for container credentials.
+        (role.legacy ?? false) === (wanted.legacy ?? false) &&
+        role.roleArn !== wanted.roleArn,
     );
     for (const entry of others) this.#drop(entry);
   }
