@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PROFILE_TRAITS } from "../../../metadata-shim/role/profile.ts";
@@ -42,12 +43,14 @@ row(
     kiam: "200 each its own, others after the change, 200 for the right one, 403 for the other",
   },
   async (stage) => {
-    const good = stage.pod({ role: "app-role", annotations: annotated("good") });
+    const uid = randomUUID();
+    const good = stage.pod({ role: "app-role", uid, annotations: annotated("good") });
     const bad = stage.pod({ role: "app-role", annotations: annotated("bad") });
     const [key, other] = [await keyOf(stage, good), await keyOf(stage, bad)];
     assert.notEqual(key, other);
-    const { name, address } = good;
-    stage.pod({ role: "app-role", name, addresses: [address], annotations: annotated("new") });
+    // The same pod, with another annotation.
+    const same = { uid, name: good.name, addresses: [good.address] };
+    stage.pod({ role: "app-role", ...same, annotations: annotated("new") });
     await sleep(100);
     const isSame = (await keyOf(stage, good)) === key;
     const isLegacy = PROFILE_TRAITS[stage.profile].readsPodAnnotations;
