@@ -5,3 +5,20 @@ export type Soon<T> = T | Promise<T>;
 export function whenThere<T, R>(value: Soon<T>, use: (value: T) => Soon<R>): Soon<R> {
   return value instanceof Promise ? value.then(use) : use(value);
 }
+
+/** Hands on what is made, at once when it is there, or what went wrong in the making. */
+export function settle<T>(
+  make: () => Soon<T>,
+  use: (value: T) => void,
+  fail: (err: unknown) => void,
+): void {
+  let value: Soon<T>;
+  try {
+    value = make();
+  } catch (err) {
+    fail(err);
+    return;
+  }
+  if (value instanceof Promise) value.then(use, fail);
+  else use(value);
+}

@@ -4,7 +4,7 @@ import { parseRoleArn } from "../lib/arn.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { onceFor } from "../lib/once-for.ts";
-import { whenThere, type Soon } from "../lib/soon.ts";
+import { settle, whenThere, type Soon } from "../lib/soon.ts";
 import type {
   Caller,
   CallerConnection,
@@ -115,16 +115,7 @@ function respond(req: IncomingMessage, res: ServerResponse, deps: AppDeps): void
     deps.log.error({ err }, "Cannot answer");
     end(INTERNAL_ERROR);
   };
-  let answer: Soon<Answer>;
-  try {
-    answer = answerOf(req, resource, deps);
-  } catch (err) {
-    fail(err);
-    return;
-  }
-  // What is known at once goes out at once.
-  if (answer instanceof Promise) answer.then(end, fail);
-  else end(answer);
+  settle(() => answerOf(req, resource, deps), end, fail);
 }
 
 function record(

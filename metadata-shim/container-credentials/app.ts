@@ -1,6 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import type { Logger } from "../../lib/log.ts";
-import { whenThere, type Soon } from "../../lib/soon.ts";
+import { settle, whenThere, type Soon } from "../../lib/soon.ts";
 import { hostOf } from "../imds/allowed-hosts.ts";
 import type { ShimMetrics } from "../metrics.ts";
 import { remoteAddressOf } from "../remote-address.ts";
@@ -46,16 +46,7 @@ export function createContainerCredentialsApp(deps: ContainerCredentialsDeps): R
       deps.log.error({ err }, "Cannot answer");
       end(INTERNAL_ERROR);
     };
-    let answer: Soon<AgentAnswer>;
-    try {
-      answer = answerOf(req, deps);
-    } catch (err) {
-      fail(err);
-      return;
-    }
-    // What is known at once goes out at once.
-    if (answer instanceof Promise) answer.then(end, fail);
-    else end(answer);
+    settle(() => answerOf(req, deps), end, fail);
   };
 }
 
