@@ -1,22 +1,19 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ask } from "../fakes/ask.ts";
-import { untilWithin } from "../fakes/until.ts";
 import { freePort } from "../kubernetes/free-port.ts";
 import type { Cores } from "./cores.ts";
 import { NODE_ADDRESS } from "./node-pods.ts";
 import { failureOf, startServerProcess, type ServerProcess } from "./server-process.ts";
 import type { ShimGround } from "./shim-ground.ts";
 import { byRequest, REQUESTS, type RequestName } from "./shim-result.ts";
+import { untilOk } from "./until-ok.ts";
 
 /** A server, with the port for each request. */
 export interface Target {
   readonly server: ServerProcess;
   readonly ports: Readonly<Record<RequestName, number>>;
 }
-
-const START_LIMIT_MS = 60_000;
 
 /** Starts the measure of the shim: a server that answers with what the shim answered. */
 export async function startBareServer(
@@ -43,18 +40,9 @@ export async function startBareServer(
   const args = [main, NODE_ADDRESS, ...served];
   const place = { folder, core: cores?.server };
   const server = stack.use(await startServerProcess("bare", args, place));
-  const allListen = Promise.all([...ports.values()].map(untilListens));
-  await Promise.race([allListen, failureOf(server)]);
+  const allAnswer = Promise.all(
+    [...ports.values()].map((port) => untilOk({ host: NODE_ADDRESS, port, path: "/" })),
+  );
+  await Promise.race([allAnswer, failureOf(server)]);
   return { server, ports: byRequest((name) => ports.get(name) ?? 0) };
-}
-
-async function untilListens(port: number): Promise<void> {
-  const answers = async (): Promise<boolean> => {
-    try {
-      return (await ask({ host: NODE_ADDRESS, port, path: "/" })).status === 200;
-    } catch {
-      return false;
-    }
-  };
-  await untilWithin({ limitMs: START_LIMIT_MS, pauseMs: 20 })("the bare server answers", answers);
 }

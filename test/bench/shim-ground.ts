@@ -2,8 +2,6 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { imageSettingsOf } from "../../scripts/image/image-settings.ts";
-import { ask } from "../fakes/ask.ts";
-import { untilWithin } from "../fakes/until.ts";
 import { freePort } from "../kubernetes/free-port.ts";
 import { startTrustedCluster, type TrustedCluster } from "../shim/trusted-cluster.ts";
 import { buildBundle } from "./bundle.ts";
@@ -17,10 +15,10 @@ import {
   type NodePod,
 } from "./node-pods.ts";
 import { failureOf, startServerProcess, type ServerProcess } from "./server-process.ts";
+import { untilOk } from "./until-ok.ts";
 
 export const ROLE_NAME = "checkout";
 const REGION = "eu-west-1";
-const START_LIMIT_MS = 60_000;
 
 /** A cluster with a node full of pods, and an AWS that trusts it. */
 export interface ShimGround extends TrustedCluster {
@@ -93,17 +91,9 @@ export async function startBenchShim(
   const place = { folder: stage.folder, core: cores?.server, env };
   const command = [...image.nodeFlags, ...nodeFlags, bundle, "shim", ...args];
   const server = stack.use(await startServerProcess("shim", command, place));
-  await Promise.race([untilReady(adminPort), failureOf(server)]);
+  await Promise.race([
+    untilOk({ host: "127.0.0.1", port: adminPort, path: "/readyz" }),
+    failureOf(server),
+  ]);
   return { server, port, agentPort };
-}
-
-async function untilReady(port: number): Promise<void> {
-  const isReady = async (): Promise<boolean> => {
-    try {
-      return (await ask({ host: "127.0.0.1", port, path: "/readyz" })).status === 200;
-    } catch {
-      return false;
-    }
-  };
-  await untilWithin({ limitMs: START_LIMIT_MS, pauseMs: 20 })("the shim is ready", isReady);
 }
