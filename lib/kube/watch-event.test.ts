@@ -58,7 +58,15 @@ describe("parseWatchEvent", () => {
   }
 
   it("never throws, whatever the line", () => {
-    const anything = fc.oneof(fc.string(), fc.json(), fc.jsonValue().map(String));
+    const field = fc.jsonValue();
+    const some = { requiredKeys: [] };
+    const fields = { name: field, resourceVersion: field, annotations: field };
+    const nearlyObject = fc.record({ metadata: fc.record(fields, some), code: field }, some);
+    const anything = fc.oneof(
+      fc.string(),
+      fc.json(),
+      nearlyObject.map((o) => JSON.stringify(o)),
+    );
     fc.assert(
       fc.property(anything, fc.constantFrom("ADDED", "ERROR", "BOOKMARK"), (text, type) => {
         parseWatchEvent(text);
