@@ -28,11 +28,15 @@ export function itComesBack(shim: () => InstalledShim, sdks: readonly RepeatingS
     const here = sdks.filter(({ skip }) => skip === false);
     for (const app of here.flatMap(({ apps }) => apps)) {
       const lines = await outcomesOf(cluster, app);
-      const problems = lines.filter(({ problem }) => problem !== undefined);
-      const isKept = ({ client }: Outcome): boolean => client === "kept";
-      assert.deepEqual(problems.filter(isKept), [], app);
-      const others = lines.filter((line) => !isKept(line)).length;
-      t.diagnostic(`${app}: ${problems.length} of ${others} new clients came while it was away`);
+      const kept = lines.filter(({ client }) => client === "kept");
+      const first = kept.findIndex(({ arn }) => arn !== undefined);
+      assert.ok(first !== -1, `${app} never had credentials: ${JSON.stringify(kept)}`);
+      assert.deepEqual(kept.slice(first).filter(isProblem), [], app);
+      const others = lines.filter(({ client }) => client === "new");
+      const problems = others.filter(isProblem).length;
+      t.diagnostic(
+        `${app}: had credentials at attempt ${first + 1}, ${problems} of ${others.length} new clients got none`,
+      );
       await eventually(`a new client of ${app} after that`, async () => {
         const now = await outcomesOf(cluster, app);
         return (now.length > lines.length && now.at(-1)?.arn !== undefined) || undefined;
@@ -75,6 +79,10 @@ async function areAllRefused(cluster: Cluster, sinceMs: number): Promise<boolean
     return sights.some(({ problem }) => problem === "ECONNREFUSED");
   });
   return (await Promise.all(refused)).every(Boolean);
+}
+
+function isProblem({ problem }: Outcome): boolean {
+  return problem !== undefined;
 }
 
 type Outcome = z.infer<typeof Outcome>;
