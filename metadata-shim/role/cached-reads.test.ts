@@ -32,7 +32,7 @@ function start({ fallback }: { readonly fallback?: string } = {}) {
   const fallbackOf = (err: unknown): string | undefined =>
     isForbidden(err) ? fallback : undefined;
   const cache = new CachedReads({ reads, fallbackOf, maxAgeMs: 10_000, clock, log });
-  return { clock, server, lines, get: () => cache.get(PATH) };
+  return { clock, server, lines, get: async () => (await cache.get(PATH)).value };
 }
 
 describe("CachedReads", () => {

@@ -15,12 +15,27 @@ export interface CachedReadsDeps<T> {
   readonly log: Pick<Logger, "warn">;
 }
 
-interface Reading<T> {
+/** What is known of an object, and for how long nothing newer is asked for. */
+export interface Reading<T> {
+  /** Undefined when there is no such object. */
   readonly value: T | undefined;
+  readonly use: Period;
+}
+
+/** From a time to another one, which is not within it, in milliseconds since the epoch. */
+interface Period {
+  readonly fromMs: number;
+  readonly untilMs: number;
+}
+
+/** Whether it may be used now; not before it was made either: a clock was set back then. */
+export function isUsable({ use }: Reading<unknown>, nowMs: number): boolean {
+  return nowMs >= use.fromMs && nowMs < use.untilMs;
+}
+
+interface KeptReading<T> extends Reading<T> {
   /** When it began. */
   readonly atMs: number;
-  /** When the API server last did not answer since. */
-  readonly failedMs?: number | undefined;
   /** Whether it only stands for an object that was never read. */
   readonly isFallback?: boolean | undefined;
 }
@@ -44,7 +59,7 @@ const PATIENCE_MS = 200;
  */
 export class CachedReads<T> {
   readonly #deps: CachedReadsDeps<T>;
-  readonly #known = new LRUCache<string, Reading<T>>({ max: MAX_OBJECTS });
+  readonly #known = new LRUCache<string, KeptReading<T>>({ max: MAX_OBJECTS });
 
   constructor(deps: CachedReadsDeps<T>) {
     this.#deps = deps;
@@ -52,25 +67,23 @@ export class CachedReads<T> {
 
   /**
    * @param path As in `namespaces/a`: from `/api/v1` on.
-   * @returns undefined when there is no such object.
    * @throws AppError KUBERNETES_FORBIDDEN, KUBERNETES_REFUSED, KUBERNETES_UNAVAILABLE when nothing was
    *   ever known of it and nothing stands for it.
    */
-  get(path: string): Soon<T | undefined> {
+  get(path: string): Soon<Reading<T>> {
     const known = this.#known.get(path);
     if (known === undefined) return this.#read(path, undefined);
-    return this.#isUsable(known, this.#deps.clock.now()) ? known.value : this.#newer(path, known);
+    return isUsable(known, this.#deps.clock.now()) ? known : this.#newer(path, known);
   }
 
-  async #newer(path: string, known: Reading<T>): Promise<T | undefined> {
+  async #newer(path: string, known: KeptReading<T>): Promise<Reading<T>> {
     const { clock } = this.#deps;
     const reading = this.#read(path, known);
     const patience = new AbortController();
     try {
-      const late = clock.sleep(PATIENCE_MS, patience.signal).then(() => {
-        if (!patience.signal.aborted) this.#set(path, { ...known, failedMs: clock.now() });
-        return known.value;
-      });
+      const late = clock
+        .sleep(PATIENCE_MS, patience.signal)
+        .then(() => (patience.signal.aborted ? known : this.#unanswered(path, known)));
       return await Promise.race([reading, late]);
     } finally {
       patience.abort();
@@ -78,42 +91,34 @@ export class CachedReads<T> {
   }
 
   /** Never rejects when something is known. */
-  async #read(path: string, known: Reading<T> | undefined): Promise<T | undefined> {
-    const { reads, fallbackOf, clock, log } = this.#deps;
-    const nowMs = clock.now();
+  async #read(path: string, known: KeptReading<T> | undefined): Promise<Reading<T>> {
+    const { reads, fallbackOf, maxAgeMs, clock, log } = this.#deps;
+    const atMs = clock.now();
+    const began = { atMs, use: { fromMs: atMs, untilMs: atMs + maxAgeMs } };
     try {
       const value = await reads.read(path.split("/"));
-      this.#set(path, { value, atMs: nowMs });
-      return value;
+      return this.#set(path, { ...began, value });
     } catch (err) {
       const isUnread = known === undefined || known.isFallback === true;
       const value = isUnread ? fallbackOf?.(err) : undefined;
-      if (value !== undefined) {
-        this.#set(path, { value, atMs: nowMs, isFallback: true });
-        return value;
-      }
+      if (value !== undefined) return this.#set(path, { ...began, value, isFallback: true });
       if (known === undefined) throw err;
-      this.#set(path, { ...known, failedMs: clock.now() });
       log.warn({ object: path, reason: reasonOf(err) }, "Using what is known of an object");
-      return known.value;
+      return this.#unanswered(path, known);
     }
   }
 
-  #isUsable({ atMs, failedMs }: Reading<T>, nowMs: number): boolean {
-    // A clock that was set back makes nothing younger.
-    const isWithin = (sinceMs: number, ms: number): boolean =>
-      nowMs >= sinceMs && nowMs - sinceMs < ms;
-    return (
-      isWithin(atMs, this.#deps.maxAgeMs) ||
-      (failedMs !== undefined && isWithin(failedMs, RETRY_MS))
-    );
+  #unanswered(path: string, known: KeptReading<T>): Reading<T> {
+    const nowMs = this.#deps.clock.now();
+    return this.#set(path, { ...known, use: { fromMs: nowMs, untilMs: nowMs + RETRY_MS } });
   }
 
   /** Unless a reading that began later has come before: one of before the clock was set back did not. */
-  #set(path: string, reading: Reading<T>): void {
+  #set(path: string, reading: KeptReading<T>): Reading<T> {
     const nowMs = this.#deps.clock.now();
-    const beganMs = ({ atMs }: Reading<T>): number => (atMs > nowMs ? -Infinity : atMs);
+    const beganMs = ({ atMs }: KeptReading<T>): number => (atMs > nowMs ? -Infinity : atMs);
     const known = this.#known.get(path);
     if (known === undefined || beganMs(known) <= beganMs(reading)) this.#known.set(path, reading);
+    return reading;
   }
 }

@@ -95,6 +95,18 @@ describe("createRoleSource", () => {
     assert.deepEqual(await started.source.decideRole(caller), { status: "none" });
   });
 
+  it("follows a change of the namespace when only the ServiceAccount was read lately", async () => {
+    await using started = await start();
+    started.putNamespace({});
+    assert.equal(await started.source.httpTokensOf("team"), undefined);
+    started.clock.advance(6000);
+    started.putAccount({ [ROLE_KEY]: READER });
+    assert.equal((await started.source.decideRole(caller)).status, "allowed");
+    started.putNamespace({ "irsa-anywhere.io/allowed-roles": "[]" });
+    started.clock.advance(4000);
+    assert.equal((await started.source.decideRole(caller)).status, "forbidden");
+  });
+
   it("gives the namespace's default role and audience where the ServiceAccount names none", async () => {
     await using started = await start();
     started.putAccount({});

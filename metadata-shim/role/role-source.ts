@@ -6,7 +6,7 @@ import type { Transport } from "../../lib/kube/transport.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { Soon } from "../../lib/soon.ts";
 import type { Caller, HttpTokens } from "../caller/caller.ts";
-import { CachedReads } from "./cached-reads.ts";
+import { CachedReads, isUsable, type Reading } from "./cached-reads.ts";
 import { decideRole, type KnownServiceAccount, type UnreadServiceAccount } from "./decide-role.ts";
 import { namespaceRulesOf, type NamespaceRules } from "./namespace-rules.ts";
 import { PROFILE_TRAITS } from "./profile.ts";
@@ -34,7 +34,7 @@ export interface RoleSource {
 const MAY_NOT_READ =
   "May not read ServiceAccounts: pods get the role of their own annotation and no other";
 
-type ServiceAccountReading = KnownServiceAccount | UnreadServiceAccount;
+type ServiceAccountFacts = KnownServiceAccount | UnreadServiceAccount;
 
 /**
  * Decides roles by what the API server says of the pod's ServiceAccount and namespace, which are read
@@ -50,7 +50,7 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
     const reads = new LiveReads({ connection, keep, timeoutMs, onLiveRead: () => {} });
     return new CachedReads({ reads, fallbackOf, maxAgeMs, clock, log });
   };
-  const serviceAccounts = cached<ServiceAccountReading>(
+  const serviceAccounts = cached<ServiceAccountFacts>(
     serviceAccountKeeper(settings.annotationPrefix),
     PROFILE_TRAITS[settings.profile].readsPodAnnotations
       ? unreadServiceAccounts(settings.annotationPrefix, log)
@@ -59,49 +59,47 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
   const namespaces = cached(({ metadata }) =>
     namespaceRulesOf(metadata.annotations ?? {}, settings),
   );
-  const accountOf = ({
-    namespace,
-    serviceAccount,
-  }: Caller): Soon<ServiceAccountReading | undefined> =>
+  const accountOf = ({ namespace, serviceAccount }: Caller): Soon<Reading<ServiceAccountFacts>> =>
     isSegment(namespace) && isSegment(serviceAccount)
       ? serviceAccounts.get(`namespaces/${namespace}/serviceaccounts/${serviceAccount}`)
-      : undefined;
-  const rulesOf = (namespace: string): Soon<NamespaceRules | undefined> =>
-    isSegment(namespace) ? namespaces.get(`namespaces/${namespace}`) : undefined;
+      : NOTHING;
+  const rulesOf = (namespace: string): Soon<Reading<NamespaceRules>> =>
+    isSegment(namespace) ? namespaces.get(`namespaces/${namespace}`) : NOTHING;
 
-  /** What was decided of a caller, by which readings. */
-  const decisions = new WeakMap<
-    Caller,
-    {
-      readonly account: ServiceAccountReading | undefined;
-      readonly rules: NamespaceRules;
-      readonly decision: RoleDecision;
-    }
-  >();
+  /** What was last decided of a caller, and by what. */
+  const decisions = new WeakMap<Caller, Decided>();
 
   function decide(
     caller: Caller,
-    account: ServiceAccountReading | undefined,
-    rules: NamespaceRules | undefined,
+    account: Reading<ServiceAccountFacts>,
+    rules: Reading<NamespaceRules>,
   ): RoleDecision {
-    // A namespace with pods in it is there: who does not find it knows nothing of its rules.
-    if (rules === undefined) {
-      return { status: "unavailable", reason: `Namespace ${caller.namespace} was not found` };
-    }
     const known = decisions.get(caller);
-    if (known !== undefined && known.account === account && known.rules === rules) {
-      return known.decision;
-    }
-    const inputs = { caller, serviceAccount: account, namespace: rules, settings };
-    const decision = decideRole(inputs);
+    const isSame =
+      known !== undefined &&
+      known.account.value === account.value &&
+      known.rules.value === rules.value;
+    const decision = isSame ? known.decision : newDecision(caller, account.value, rules.value);
     decisions.set(caller, { account, rules, decision });
     return decision;
   }
 
+  function newDecision(
+    caller: Caller,
+    serviceAccount: ServiceAccountFacts | undefined,
+    namespace: NamespaceRules | undefined,
+  ): RoleDecision {
+    // A namespace with pods in it is there: who does not find it knows nothing of its rules.
+    if (namespace === undefined) {
+      return { status: "unavailable", reason: `Namespace ${caller.namespace} was not found` };
+    }
+    return decideRole({ caller, serviceAccount, namespace, settings });
+  }
+
   async function decideLater(
     caller: Caller,
-    account: Soon<ServiceAccountReading | undefined>,
-    rules: Soon<NamespaceRules | undefined>,
+    account: Soon<Reading<ServiceAccountFacts>>,
+    rules: Soon<Reading<NamespaceRules>>,
   ): Promise<RoleDecision> {
     try {
       const read = await Promise.all([account, rules]);
@@ -114,6 +112,8 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
   return {
     decideRole: (caller) => {
       if (caller.serviceAccount === "") return { status: "none" };
+      const decided = decisions.get(caller);
+      if (decided !== undefined && isCurrent(decided, clock.now())) return decided.decision;
       const account = accountOf(caller);
       const rules = rulesOf(caller.namespace);
       if (account instanceof Promise || rules instanceof Promise) {
@@ -123,20 +123,35 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
     },
     httpTokensOf: (namespace) => {
       const rules = rulesOf(namespace);
-      if (!(rules instanceof Promise)) return rules?.httpTokens;
+      if (!(rules instanceof Promise)) return rules.value?.httpTokens;
       // The decision about the role tells of a failure.
       return rules.then(
-        (read) => read?.httpTokens,
+        ({ value }) => value?.httpTokens,
         () => undefined,
       );
     },
   };
 }
 
+interface Decided {
+  readonly account: Reading<ServiceAccountFacts>;
+  readonly rules: Reading<NamespaceRules>;
+  readonly decision: RoleDecision;
+}
+
+/** Whether another look would find the same readings. */
+function isCurrent({ account, rules }: Decided, nowMs: number): boolean {
+  return isUsable(account, nowMs) && isUsable(rules, nowMs);
+}
+
+/** Of a name that no object has. */
+const NOTHING: Reading<never> = { value: undefined, use: { fromMs: -Infinity, untilMs: Infinity } };
+
 /** Whether a name is one part of a path, as all names in Kubernetes are. */
 function isSegment(name: string): boolean {
   return !name.includes("/");
 }
+
 /** What stands for ServiceAccounts that may not be read; the log says once what that means. */
 function unreadServiceAccounts(
   annotationPrefix: string,
