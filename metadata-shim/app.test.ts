@@ -66,6 +66,7 @@ async function start(changes: Partial<AppDeps> = {}): Promise<World> {
         ? { status: "known", caller: callerAt(address) }
         : { status: "unknown" };
     },
+    httpTokensOf: () => undefined,
     decideRole: allowEveryPod(ROLE),
     obtain: giveEveryPod(clock, ({ podName }) => podName),
     onForbidden: (_caller, reason) => forbidden.push(reason),
@@ -110,8 +111,13 @@ function callerAt(address: string): Caller {
   };
 }
 
-async function statusesWithoutToken(httpTokens: HttpTokens): Promise<readonly number[]> {
-  await using world = await start({ rules: { ...STRICT, httpTokens } });
+async function statusesWithoutToken(
+  httpTokens: HttpTokens,
+  ofNamespace?: HttpTokens,
+): Promise<readonly number[]> {
+  const httpTokensOf: AppDeps["httpTokensOf"] = async (namespace) =>
+    namespace === "ns" ? ofNamespace : undefined;
+  await using world = await start({ rules: { ...STRICT, httpTokens }, httpTokensOf });
   const from = ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"];
   const path = "/latest/meta-data/";
   const replies = await Promise.all(from.map((address) => world.ask({ from: address, path })));
@@ -152,6 +158,24 @@ describe("session tokens", () => {
   it("are required or not by the profile, over which annotations win", async () => {
     assert.deepEqual(await statusesWithoutToken("required"), [401, 200, 401, 401]);
     assert.deepEqual(await statusesWithoutToken("optional"), [200, 200, 401, 200]);
+    assert.deepEqual(await statusesWithoutToken("required", "optional"), [200, 200, 401, 401]);
+    assert.deepEqual(await statusesWithoutToken("optional", "required"), [401, 200, 401, 200]);
+  });
+
+  it("are required or not without a look at the namespace, where a token or the pod says it", async () => {
+    const asked: string[] = [];
+    await using world = await start({
+      httpTokensOf: (namespace) => {
+        asked.push(namespace);
+        return undefined;
+      },
+    });
+    const path = `${ROLES}/`;
+    await world.ask({ path, headers: withToken(await world.token()) });
+    await world.ask({ from: "127.0.0.3", path });
+    assert.deepEqual(asked, []);
+    await world.ask({ path });
+    assert.deepEqual(asked, ["ns"]);
   });
 
   it("are made, and proven, without knowing who calls", async () => {

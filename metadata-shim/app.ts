@@ -68,6 +68,8 @@ export interface AppDeps {
   /** In lower case, IPv6 addresses without brackets. */
   readonly hosts: ReadonlySet<string>;
   readonly identify: IdentifyCaller;
+  /** What a namespace says; asked for pods that say nothing themselves. */
+  readonly httpTokensOf: (namespace: string) => Soon<HttpTokens | undefined>;
   readonly decideRole: DecideRole;
   readonly obtain: ObtainCredentials;
   /** Told when a pod asks for what a policy forbids, or for another role than its own. */
@@ -186,11 +188,21 @@ function answerWithoutToken(
   resource: Resource | undefined,
   deps: AppDeps,
 ): Soon<Answer> {
-  return whenThere(identifyCaller(req, deps), (decision) => {
-    const own = decision.status === "known" ? decision.caller.httpTokens : undefined;
-    if ((own ?? deps.rules.httpTokens) !== "optional") return UNAUTHORIZED;
-    return readAnswer(req, resource, () => decision, deps);
-  });
+  return whenThere(identifyCaller(req, deps), (decision) =>
+    whenThere(ownHttpTokens(decision, deps), (own) => {
+      if ((own ?? deps.rules.httpTokens) !== "optional") return UNAUTHORIZED;
+      return readAnswer(req, resource, () => decision, deps);
+    }),
+  );
+}
+
+function ownHttpTokens(
+  decision: CallerDecision,
+  { httpTokensOf }: AppDeps,
+): Soon<HttpTokens | undefined> {
+  if (decision.status !== "known") return undefined;
+  const { httpTokens, namespace } = decision.caller;
+  return httpTokens ?? httpTokensOf(namespace);
 }
 
 function tokenAnswer(

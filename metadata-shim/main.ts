@@ -186,7 +186,6 @@ export async function startShim(
     attestor: config.attestation ? createProcAttestor(config.procFolder) : undefined,
     endpoints: METADATA_HOSTS.map((address) => ({ address, port: METADATA_PORT })),
     waitMs: place.waitMs,
-    httpTokensOf: roles.httpTokensOf,
     clock,
     onForeign: records.foreign,
     onAmbiguous: records.ambiguous,
@@ -205,6 +204,7 @@ export async function startShim(
     sessionTokens: createSessionTokens(await sessionTokenKey(config.stateDir, log), clock),
     hosts: allowedHostsOf(config, place),
     identify,
+    httpTokensOf: roles.httpTokensOf,
     decideRole: roles.decideRole,
     obtain:
       legacyMetrics === undefined

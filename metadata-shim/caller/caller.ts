@@ -11,7 +11,7 @@ export interface Caller {
   readonly address: string;
   /** Those that are read, by their keys. */
   readonly podAnnotations: Readonly<Record<string, string>>;
-  /** Whether IMDSv1 is answered, by the annotation of the pod, else of its namespace. */
+  /** Whether IMDSv1 is answered, by the annotation of the pod. */
   readonly httpTokens?: HttpTokens | undefined;
 }
 

@@ -54,7 +54,7 @@ describe("identify", () => {
             serviceAccount: "sa-a",
             address: "10.1.0.2",
             podAnnotations: {},
-            httpTokens: "required",
+            httpTokens: undefined,
           },
         });
         assert.equal(shown(await ask(shim, a, "fd00::2")), "a");

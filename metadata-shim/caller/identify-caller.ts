@@ -2,17 +2,9 @@ import { LRUCache } from "lru-cache";
 import type { Clock } from "../../lib/clock.ts";
 import { reasonOf } from "../../lib/errors.ts";
 import { orAbort } from "../../lib/kube/deadline.ts";
-import { whenThere, type Soon } from "../../lib/soon.ts";
 import { isLoopback, normaliseAddress } from "./address.ts";
 import type { Attestor } from "./attestor.ts";
-import type {
-  Caller,
-  CallerConnection,
-  CallerDecision,
-  HttpTokens,
-  IdentifyCaller,
-  PodReference,
-} from "./caller.ts";
+import type { CallerConnection, CallerDecision, IdentifyCaller, PodReference } from "./caller.ts";
 import type { KnownPod } from "./known-pod.ts";
 import type { LivePods } from "./live-pods.ts";
 import type { NodePods } from "./node-pods.ts";
@@ -28,8 +20,6 @@ export interface IdentifyCallerDeps {
   readonly endpoints: readonly { readonly address: string; readonly port: number }[];
   /** Longest wait for a pod that is about to appear, and for all that is asked meanwhile. */
   readonly waitMs: number;
-  /** What the namespace says; asked for pods that say nothing themselves. */
-  readonly httpTokensOf: (namespace: string) => Soon<HttpTokens | undefined>;
   readonly clock: Clock;
   /** A connection that showed the address of a pod and was not the pod's. */
   readonly onForeign?: ((pod: KnownPod, address: string) => void) | undefined;
@@ -66,7 +56,7 @@ const NOT_LISTED: CallerDecision = Object.freeze({
 export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
   const { pods, clock } = deps;
   const proofs = new Proofs(PROOF_AGES);
-  const callers = new WeakMap<KnownPod, Caller>();
+  const decisions = new WeakMap<KnownPod, CallerDecision & { readonly status: "known" }>();
   // Reading an address takes as long as all the rest of a request on a connection that is proven.
   const addresses = new WeakMap<CallerConnection, { text: string; address: string | undefined }>();
   let lookedUpMs = Number.NEGATIVE_INFINITY;
@@ -208,27 +198,16 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
     pod: KnownPod,
     { address, connection }: Question,
     byKernel = false,
-  ): Soon<CallerDecision> {
+  ): CallerDecision {
     proofs.add(connection, { podUid: pod.uid, byKernel, nowMs: clock.now() });
     return known(pod, address);
   }
 
-  function known(pod: KnownPod, address: string): Soon<CallerDecision> {
-    const httpTokens = pod.httpTokens ?? deps.httpTokensOf(pod.namespace);
-    return whenThere(httpTokens, (own) => callerOf(pod, address, own));
-  }
-
-  function callerOf(
-    pod: KnownPod,
-    address: string,
-    httpTokens: HttpTokens | undefined,
-  ): CallerDecision {
+  function known(pod: KnownPod, address: string): CallerDecision {
     // The same for the same pod, so that what was decided of it can be remembered.
-    const before = callers.get(pod);
-    if (before?.address === address && before.httpTokens === httpTokens) {
-      return { status: "known", caller: before };
-    }
-    const { uid: podUid, name: podName, namespace, serviceAccount, annotations } = pod;
+    const before = decisions.get(pod);
+    if (before?.caller.address === address) return before;
+    const { uid: podUid, name: podName, namespace, serviceAccount, annotations, httpTokens } = pod;
     const caller = {
       podUid,
       podName,
@@ -238,8 +217,9 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
       podAnnotations: annotations,
       httpTokens,
     };
-    callers.set(pod, caller);
-    return { status: "known", caller };
+    const decision = { status: "known", caller } as const;
+    decisions.set(pod, decision);
+    return decision;
   }
 
   /** Undefined for what is no address, or this machine's own. */

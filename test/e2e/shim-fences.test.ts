@@ -252,7 +252,6 @@ describe("the pods of a node, on a real API server", { skip }, () => {
       livePods,
       endpoints: [],
       waitMs: 30_000,
-      httpTokensOf: async () => undefined,
       clock: systemClock,
     });
     const whoIs = async (address: string): Promise<string> => {

@@ -59,7 +59,6 @@ export function startNodeShim(
     attestor: attests ? world.attestor : undefined,
     endpoints: [METADATA],
     waitMs,
-    httpTokensOf: async (namespace) => (namespace === "team" ? "required" : undefined),
     clock,
     onForeign: (shownPod) => foreign.push(shownPod),
     onAmbiguous: (all, address) =>
