@@ -32,6 +32,11 @@ export interface ListenOptions {
   readonly maxHeaderBytes?: number | undefined;
   /** How long clients may take; {@link PATIENT} when absent. */
   readonly timeouts?: ClientTimeouts | undefined;
+  /**
+   * Spares requests whose head announces no body the life of a stream; a handler that reads bodies would
+   * wait for their end in vain. Off when absent.
+   */
+  readonly optimizeEmptyRequests?: boolean | undefined;
   /** Whether a new connection is served; one that is not is closed at once. All are when absent. */
   readonly acceptConnection?: ((socket: Socket) => boolean) | undefined;
 }
@@ -78,6 +83,7 @@ export async function listen(
     ciphers,
     maxHeaderBytes = MAX_HEADER_BYTES,
     timeouts = PATIENT,
+    optimizeEmptyRequests = false,
     acceptConnection = () => true,
   }: ListenOptions,
 ): Promise<RunningServer> {
@@ -87,6 +93,7 @@ export async function listen(
     headersTimeout: timeouts.headersMs,
     keepAliveTimeout: timeouts.keepAliveMs,
     connectionsCheckingInterval: Math.min(timeouts.headersMs / 2, 30_000),
+    optimizeEmptyRequests,
   };
   const secureOptions = {
     minVersion: minTlsVersion,

@@ -27,6 +27,14 @@ export function servePods(
   },
 ): Promise<RunningServer> {
   const acceptConnection = createConnectionLimit({ onRefused: onRefusedConnection });
-  const limits = { maxHeaderBytes: MAX_HEADER_BYTES, timeouts: TIMEOUTS, acceptConnection };
-  return listen(app, { port, host, drainMs, ...limits });
+  return listen(app, {
+    port,
+    host,
+    drainMs,
+    maxHeaderBytes: MAX_HEADER_BYTES,
+    timeouts: TIMEOUTS,
+    // Nearly all are: it takes a tenth off the time of a cached answer.
+    optimizeEmptyRequests: true,
+    acceptConnection,
+  });
 }

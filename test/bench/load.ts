@@ -58,7 +58,7 @@ export async function runLoad(job: LoadJob): Promise<LoadResult> {
   const body = job.bodyFile === undefined ? Buffer.alloc(0) : await readFile(job.bodyFile);
   const ca = job.caFile === undefined ? undefined : await readFile(job.caFile);
   const callers = job.callers.slice(0, job.connections).map(({ localAddress, headers }) => {
-    const head = headOf(job, { ...headers, "Content-Length": String(body.length) });
+    const head = headOf(job, { ...headers, ...lengthHeader(job.method, body) });
     return {
       localAddress,
       request: Buffer.concat([Buffer.from(head), body]),
@@ -119,6 +119,11 @@ export async function runLoad(job: LoadJob): Promise<LoadResult> {
   } finally {
     for (const socket of sockets) socket.destroy();
   }
+}
+
+/** As HTTP clients send it (RFC 9110, section 8.6): not where nobody expects a body. */
+function lengthHeader(method: string, body: Buffer): Readonly<Record<string, string>> {
+  return method === "GET" ? {} : { "Content-Length": String(body.length) };
 }
 
 function headOf(
