@@ -24,10 +24,14 @@ def say(client, identity):
     except Exception as err:
         outcome = {"problem": repr(err)}
     print(json.dumps({"client": client, **outcome}, separators=(",", ":")), flush=True)
+    return "arn" in outcome
 
 
-kept = new_client()
+kept = None
 while True:
-    say("kept", kept.get_caller_identity)
+    # It looks for credentials when it is made. A program that finds none ends, and is started again.
+    client = kept or new_client()
+    if say("kept", client.get_caller_identity):
+        kept = client
     say("new", lambda: new_client().get_caller_identity())
     time.sleep(2)

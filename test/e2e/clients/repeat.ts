@@ -17,18 +17,22 @@ export async function repeat(newClient: (stsUrl: string) => Client): Promise<nev
   for (const name of Object.keys(process.env)) {
     if (/^AWS_(?!EC2_METADATA_)/.test(name)) delete process.env[name];
   }
-  const kept = newClient(stsUrl);
+  let kept: Client | undefined;
   for (;;) {
-    await say("kept", kept);
+    // A program that finds none at its start ends, and is started again.
+    const client = kept ?? newClient(stsUrl);
+    if (await say("kept", client)) kept = client;
     await say("new", newClient(stsUrl));
     await sleep(PAUSE_MS);
   }
 }
 
-async function say(client: string, identity: Client): Promise<void> {
+/** Whether it knew. */
+async function say(client: string, identity: Client): Promise<boolean> {
   const outcome = await identity().then(
     (arn) => ({ arn }),
     (err: unknown) => ({ problem: String(err) }),
   );
   process.stdout.write(`${JSON.stringify({ client, ...outcome })}\n`);
+  return "arn" in outcome;
 }
