@@ -38,6 +38,8 @@ before(async () => {
   const args = ["--kubeconfig", plane.kubeconfig, "--host=127.0.0.1", "--port=0"];
   args.push("--in-cluster=false", "--metrics-port=0");
   args.push("--tls-cert", stage.certFile, "--tls-key", stage.keyFile);
+  // An API server that takes longer, on a machine that does other things too, is another matter.
+  args.push("--service-account-lookup-grace-period=4s");
   const webhook = cleanUp.use(await startWebhook(webhookConfig.parse(args, {}), { log, env: {} }));
   await webhook.whenReady;
   const labels = { "irsa-anywhere.io/injection": "enabled" };
