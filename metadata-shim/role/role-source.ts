@@ -139,7 +139,7 @@ interface Decided {
   readonly decision: RoleDecision;
 }
 
-/** Whether another look would find the same readings. */
+/** Whether both readings may still be used; a newer one that came late meanwhile can wait for that. */
 function isCurrent({ account, rules }: Decided, nowMs: number): boolean {
   return isUsable(account, nowMs) && isUsable(rules, nowMs);
 }

@@ -123,7 +123,7 @@ export async function runLoad(job: LoadJob): Promise<LoadResult> {
 
 /** As HTTP clients send it (RFC 9110, section 8.6): not where nobody expects a body. */
 function lengthHeader(method: string, body: Buffer): Readonly<Record<string, string>> {
-  return method === "GET" ? {} : { "Content-Length": String(body.length) };
+  return method === "GET" && body.length === 0 ? {} : { "Content-Length": String(body.length) };
 }
 
 function headOf(
