@@ -2,7 +2,8 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { z } from "zod";
-import { METADATA_IPV4, REGION, type ShimWorld } from "../../shim/shim-world.ts";
+import { sdkEnvironment, speakAs } from "../../shim/sdk-of-pod.ts";
+import type { ShimWorld } from "../../shim/shim-world.ts";
 
 /** Where boto3's Python is, for the process inside the namespace. */
 export const PYTHON = "IRSA_FAULTS_PYTHON";
@@ -30,15 +31,8 @@ export async function find(world: ShimWorld, sdk: Sdk, from: string): Promise<Fo
     boto3: [process.env[PYTHON] ?? "python3", clientFile("provider_boto3.py")],
   };
   const [program = "", ...args] = commands[sdk];
-  const route = `route replace table local local ${METADATA_IPV4} dev lo src ${from}`;
-  await run("ip", route.split(" "));
-  const env = {
-    PATH: process.env["PATH"] ?? "",
-    HOME: "/nonexistent",
-    AWS_REGION: REGION,
-    AWS_DEFAULT_REGION: REGION,
-    AWS_ENDPOINT_URL_STS: world.aws.sts,
-  };
+  await speakAs(from);
+  const env = sdkEnvironment(world.aws.sts);
   return Found.parse(JSON.parse((await run(program, args, { env })).stdout));
 }
 

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { z } from "zod";
 import { rowsInto, type ConformanceRow } from "../conformance-row.ts";
-import { METADATA_IPV4, REGION } from "../shim-world.ts";
+import { sdkEnvironment, speakAs } from "../sdk-of-pod.ts";
 import { A, V1 } from "./pods.ts";
 
 export const sdkRows: ConformanceRow[] = [];
@@ -29,11 +29,7 @@ row(100, `${SDKS}: before and after a restart, which gets new keys`, async (worl
     ...(python === "" ? [] : [[python, clientFile("boto3_client.py")]]),
   ];
   const env = {
-    PATH: process.env["PATH"] ?? "",
-    HOME: "/nonexistent",
-    AWS_REGION: REGION,
-    AWS_DEFAULT_REGION: REGION,
-    AWS_ENDPOINT_URL_STS: world.aws.sts,
+    ...sdkEnvironment(world.aws.sts),
     AWS_CA_BUNDLE: world.aws.ca,
     NODE_EXTRA_CA_CERTS: world.aws.ca,
   };
@@ -49,9 +45,8 @@ row(100, `${SDKS}: before and after a restart, which gets new keys`, async (worl
     [A, "ns.app"],
     [V1, "ns.legacy"],
   ] as const) {
-    const route = `route replace table local local ${METADATA_IPV4} dev lo src ${from}`;
     // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
-    await promisify(execFile)("ip", route.split(" "));
+    await speakAs(from);
     // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
     await tryAll(session);
     const before = world.exchangesOf("app");
