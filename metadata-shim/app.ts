@@ -76,7 +76,7 @@ export interface AppDeps {
   readonly onForbidden: (caller: Caller, reason: string) => void;
   readonly clock: Pick<Clock, "now">;
   readonly log: Pick<Logger, "debug" | "info" | "error">;
-  readonly metrics: Pick<ShimMetrics, "requests" | "requestSeconds">;
+  readonly metrics: Pick<ShimMetrics, "answered" | "answeredIn">;
   /** Told of each answer. */
   readonly onAnswer?: ((facts: AnsweredRequest) => void) | undefined;
 }
@@ -109,37 +109,36 @@ export function createApp(deps: AppDeps): RequestListener {
 function respond(req: IncomingMessage, res: ServerResponse, deps: AppDeps): void {
   const startMs = performance.now();
   const resource = deps.findResource(req.url ?? "");
+  const asked: Asked = { req, resource, address: remoteAddressOf(req.socket.remoteAddress) };
   const end = (answer: Answer): void => {
     send(res, answer);
-    record(req, { answer, resource, startMs }, deps);
+    record(asked, answer, (performance.now() - startMs) / 1000, deps);
   };
   const fail = (err: unknown): void => {
     deps.log.error({ err }, "Cannot answer");
     end(INTERNAL_ERROR);
   };
-  settle(() => answerOf(req, resource, deps), end, fail);
+  settle(() => answerOf(asked, deps), end, fail);
+}
+
+/** A request, what it asks for (undefined for nothing that is there), and where it comes from. */
+interface Asked {
+  readonly req: IncomingMessage;
+  readonly resource: Resource | undefined;
+  readonly address: string;
 }
 
 function record(
-  { method = "", socket }: IncomingMessage,
-  {
-    answer: { status, reason, detail },
-    resource,
-    startMs,
-  }: {
-    readonly answer: Answer;
-    readonly resource: Resource | undefined;
-    readonly startMs: number;
-  },
+  { req: { method = "" }, resource, address }: Asked,
+  { status, reason, detail }: Answer,
+  seconds: number,
   { metrics, onAnswer, log }: AppDeps,
 ): void {
   const kind = resource?.kind ?? "none";
-  const seconds = (performance.now() - startMs) / 1000;
-  metrics.requests.inc({ resource: kind, code: String(status) });
-  metrics.requestSeconds.observe(seconds);
+  metrics.answered(kind, status);
+  metrics.answeredIn(seconds);
   onAnswer?.({ resource: kind, method, status, reason, seconds });
   if (reason === "ok") return;
-  const address = remoteAddressOf(socket.remoteAddress);
   const level = QUIET.has(reason) ? "debug" : "info";
   log[level]({ address, method, resource: kind, status, reason, detail }, "Refused a request");
 }
@@ -147,33 +146,25 @@ function record(
 /** What clients do all the time, by their nature: they look for what may be there, and for tokens. */
 const QUIET: ReadonlySet<AnswerReason> = new Set(["not-found", "session-token"]);
 
-function answerOf(
-  req: IncomingMessage,
-  resource: Resource | undefined,
-  deps: AppDeps,
-): Soon<Answer> {
-  const fits = isBodyWithin(req, BODY_LIMIT_BYTES);
+function answerOf(asked: Asked, deps: AppDeps): Soon<Answer> {
+  const fits = isBodyWithin(asked.req, BODY_LIMIT_BYTES);
   if (fits === false) return BODY_TOO_LARGE;
-  if (fits === true) return methodAnswer(req, resource, deps);
-  return fits.then((doesFit) => (doesFit ? methodAnswer(req, resource, deps) : BODY_TOO_LARGE));
+  if (fits === true) return methodAnswer(asked, deps);
+  return fits.then((doesFit) => (doesFit ? methodAnswer(asked, deps) : BODY_TOO_LARGE));
 }
 
-function methodAnswer(
-  req: IncomingMessage,
-  resource: Resource | undefined,
-  deps: AppDeps,
-): Soon<Answer> {
-  if (!isAllowedHost(req.headers.host, deps.hosts)) return FORBIDDEN_HOST;
-  if (req.method === "PUT") return tokenAnswer(req, resource, deps);
-  const isRead = req.method === "GET" || req.method === "HEAD";
-  const makesTokens = resource?.kind === "session-token";
+function methodAnswer(asked: Asked, deps: AppDeps): Soon<Answer> {
+  const { method, headers } = asked.req;
+  if (!isAllowedHost(headers.host, deps.hosts)) return FORBIDDEN_HOST;
+  if (method === "PUT") return tokenAnswer(asked, deps);
+  const isRead = method === "GET" || method === "HEAD";
+  const makesTokens = asked.resource?.kind === "session-token";
   if (!isRead || makesTokens) return methodNotAllowed(makesTokens);
-  const token = textOf(req.headers[TOKEN_HEADER]);
-  if (token === undefined) return answerWithoutToken(req, resource, deps);
-  const address = remoteAddressOf(req.socket.remoteAddress);
-  const seconds = deps.sessionTokens.remainingSeconds(token, address);
+  const token = textOf(headers[TOKEN_HEADER]);
+  if (token === undefined) return answerWithoutToken(asked, deps);
+  const seconds = deps.sessionTokens.remainingSeconds(token, asked.address);
   if (seconds === undefined) return UNAUTHORIZED;
-  const answer = readAnswer(req, resource, () => identifyCaller(req, deps), deps);
+  const answer = readAnswer(asked, identifyCaller, deps);
   return whenThere(answer, (read) => withRemaining(read, seconds));
 }
 
@@ -183,15 +174,11 @@ function withRemaining(answer: Answer, seconds: number): Answer {
 }
 
 /** IMDSv1, where the pod, its namespace or the settings allow it. */
-function answerWithoutToken(
-  req: IncomingMessage,
-  resource: Resource | undefined,
-  deps: AppDeps,
-): Soon<Answer> {
-  return whenThere(identifyCaller(req, deps), (decision) =>
+function answerWithoutToken(asked: Asked, deps: AppDeps): Soon<Answer> {
+  return whenThere(identifyCaller(asked, deps), (decision) =>
     whenThere(ownHttpTokens(decision, deps), (own) => {
       if ((own ?? deps.rules.httpTokens) !== "optional") return UNAUTHORIZED;
-      return readAnswer(req, resource, () => decision, deps);
+      return readAnswer(asked, () => decision, deps);
     }),
   );
 }
@@ -206,8 +193,7 @@ function ownHttpTokens(
 }
 
 function tokenAnswer(
-  { headers, socket }: IncomingMessage,
-  resource: Resource | undefined,
+  { req: { headers }, resource, address }: Asked,
   { sessionTokens }: AppDeps,
 ): Answer {
   if (resource?.kind === "dated-session-token") return DATED_TOKEN_PATH;
@@ -215,37 +201,35 @@ function tokenAnswer(
   if (headers["x-forwarded-for"] !== undefined) return FORWARDED;
   const ttlSeconds = parseTokenTtl(textOf(headers[TTL_HEADER]));
   if (ttlSeconds === undefined) return BAD_TTL;
-  const token = sessionTokens.issue(remoteAddressOf(socket.remoteAddress), ttlSeconds);
+  const token = sessionTokens.issue(address, ttlSeconds);
   return { ...found(token), headers: { [TTL_HEADER]: String(ttlSeconds) } };
 }
 
-function readAnswer(
-  { headers, socket }: IncomingMessage,
-  resource: Resource | undefined,
-  identify: () => Soon<CallerDecision>,
-  deps: AppDeps,
-): Soon<Answer> {
+type Identify = (asked: Asked, deps: AppDeps) => Soon<CallerDecision>;
+
+function readAnswer(asked: Asked, identify: Identify, deps: AppDeps): Soon<Answer> {
+  const { req, resource, address } = asked;
   if (resource?.kind === "text") return found(resource.body);
   if (resource === undefined || isTokenPath(resource)) return NOT_FOUND;
-  if (headers["x-forwarded-for"] !== undefined && deps.rules.refuseForwarded) return FORWARDED;
-  const request = refusedRequest(resource, remoteAddressOf(socket.remoteAddress), deps);
-  return ownAnswer(resource, identify, request, deps);
+  const isForwarded = req.headers["x-forwarded-for"] !== undefined;
+  if (isForwarded && deps.rules.refuseForwarded) return FORWARDED;
+  return whenThere(identify(asked, deps), (decision) =>
+    ownAnswer(resource, decision, refusedRequest(resource, address, deps), deps),
+  );
 }
 
 /** What belongs to the pod that asks. */
 function ownAnswer(
   resource: OwnResource,
-  identify: () => Soon<CallerDecision>,
+  decision: CallerDecision,
   request: RefusedRequest,
   deps: AppDeps,
 ): Soon<Answer> {
-  return whenThere(identify(), (decision) => {
-    if (decision.status !== "known") return callerRefusal(decision, request);
-    const { caller } = decision;
-    return whenThere(deps.decideRole(caller), (role) =>
-      roleAnswer(resource, { caller, role }, request, deps),
-    );
-  });
+  if (decision.status !== "known") return callerRefusal(decision, request);
+  const { caller } = decision;
+  return whenThere(deps.decideRole(caller), (role) =>
+    roleAnswer(resource, { caller, role }, request, deps),
+  );
 }
 
 function roleAnswer(
@@ -298,17 +282,16 @@ function isTokenPath(resource: Resource | undefined): resource is TokenResource 
 /** Written once for the same credentials, which some clients fetch before each call. */
 const documentOf = onceFor((credentials: Credentials) => credentialsDocument(credentials));
 
-function identifyCaller({ socket }: IncomingMessage, deps: AppDeps): Soon<CallerDecision> {
+function identifyCaller({ req: { socket }, address }: Asked, deps: AppDeps): Soon<CallerDecision> {
   // A client that has gone meanwhile will not see the answer.
   if (!isOpen(socket)) return { status: "unavailable", reason: "it has gone" };
   // The socket itself, so that what is found out of a connection is remembered with it.
-  return deps.identify(remoteAddressOf(socket.remoteAddress), socket);
+  return deps.identify(address, socket);
 }
 
 function isOpen(socket: Socket): socket is Socket & CallerConnection {
-  return [socket.remotePort, socket.localAddress, socket.localPort].every(
-    (end) => end !== undefined,
-  );
+  const { remotePort, localAddress, localPort } = socket;
+  return remotePort !== undefined && localAddress !== undefined && localPort !== undefined;
 }
 
 /** Node gives headers that are there twice as one text with a comma, except for some of its own. */

@@ -1,15 +1,14 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { createAnswerCounter, createDurationHistogram } from "./answer-tally.ts";
 import type { CredentialFailure } from "./credentials/credentials.ts";
 import type { Resource } from "./imds/metadata-tree.ts";
 
 export interface ShimMetrics {
-  readonly requests: Pick<Counter<"resource" | "code">, "inc"> & {
-    inc(labels: { resource: Resource["kind"] | "none"; code: string }): void;
-  };
-  readonly requestSeconds: Pick<Histogram, "observe">;
-  readonly containerRequests: Pick<Counter<"code">, "inc"> & {
-    inc(labels: { code: string }): void;
-  };
+  /** An answer of the metadata service, by its status; how long it took is told apart. */
+  readonly answered: (resource: Resource["kind"] | "none", status: number) => void;
+  readonly answeredIn: (seconds: number) => void;
+  /** An answer of the container-credentials endpoint. */
+  readonly containerAnswered: (status: number) => void;
   readonly issued: Pick<Counter, "inc">;
   readonly legacyIssued: Pick<Counter<"role">, "inc"> & {
     inc(labels: { role: string }): void;
@@ -37,25 +36,32 @@ const EXCHANGE_BUCKETS_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** Makes the shim's instruments; the gauges are set when they are read. */
 export function createMetrics(registry: Registry): ShimMetrics {
   const registers = [registry];
-  return {
-    requests: new Counter({
-      name: "irsa_shim_requests_total",
-      help: "Requests of the metadata service, by what was asked for and the status of the answer",
-      labelNames: ["resource", "code"],
+  const countContainerAnswer = createAnswerCounter(
+    {
+      name: "irsa_shim_container_credentials_requests_total",
+      help: "Requests of container credentials, by the status of the answer",
+      labelNames: ["code"],
       registers,
-    }),
-    requestSeconds: new Histogram({
+    },
+    (_word, code) => ({ code }),
+  );
+  return {
+    answered: createAnswerCounter(
+      {
+        name: "irsa_shim_requests_total",
+        help: "Requests of the metadata service, by what was asked for and the status of the answer",
+        labelNames: ["resource", "code"],
+        registers,
+      },
+      (resource, code) => ({ resource, code }),
+    ),
+    answeredIn: createDurationHistogram({
       name: "irsa_shim_request_duration_seconds",
       help: "Time from a request's head to its answer",
       buckets: REQUEST_BUCKETS_SECONDS,
       registers,
     }),
-    containerRequests: new Counter({
-      name: "irsa_shim_container_credentials_requests_total",
-      help: "Requests of container credentials, by the status of the answer",
-      labelNames: ["code"],
-      registers,
-    }),
+    containerAnswered: (status) => countContainerAnswer("any", status),
     issued: new Counter({
       name: "irsa_shim_credentials_issued_total",
       help: "Credentials that STS gave for pods of this node",

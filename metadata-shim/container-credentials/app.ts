@@ -25,7 +25,7 @@ export interface ContainerCredentialsDeps extends PodAnswerDeps {
   readonly hosts: ReadonlySet<string>;
   readonly verifyToken: VerifyToken;
   readonly log: Pick<Logger, "info" | "error">;
-  readonly metrics: Pick<ShimMetrics, "containerRequests">;
+  readonly metrics: Pick<ShimMetrics, "containerAnswered">;
 }
 
 const PATH = "/v1/credentials";
@@ -62,7 +62,7 @@ function record(
   { status, problem }: AgentAnswer,
   { metrics, log }: ContainerCredentialsDeps,
 ): void {
-  metrics.containerRequests.inc({ code: String(status) });
+  metrics.containerAnswered(status);
   if (problem === undefined) return;
   const address = remoteAddressOf(socket.remoteAddress);
   log.info({ address, status, problem }, "Refused container credentials");

@@ -25,7 +25,8 @@ export function createResourceFinder(tree: MetadataTree): FindResource {
 
   return (target) => {
     if (target.length > MAX_LENGTH) return read(target);
-    const known = found.get(target);
+    // Without a note that it was asked for, which would take as long as the rest.
+    const known = found.peek(target);
     if (known !== undefined) return known.resource;
     const resource = read(target);
     found.set(target, resource === undefined ? NOTHING : { resource });
