@@ -1,5 +1,4 @@
 import ipaddr from "ipaddr.js";
-import { normaliseAddress } from "./address.ts";
 
 /** Both ends of a TCP connection, seen from the machine whose table it is. */
 export interface Flow {
@@ -15,40 +14,33 @@ export interface Flow {
 const ESTABLISHED = "01";
 const FIN_WAIT1 = "04";
 const FIN_WAIT2 = "05";
-const OPEN: ReadonlySet<string> = new Set([ESTABLISHED, FIN_WAIT1, FIN_WAIT2]);
+const OPEN = [ESTABLISHED, FIN_WAIT1, FIN_WAIT2] as const;
+
+/** The first 96 bits of an IPv4 address that is mapped into IPv6 (RFC 4291, section 2.5.5.2). */
+const MAPPED = "0000000000000000FFFF0000";
 
 /**
  * Whether a table of TCP sockets as `/proc/net/tcp` and `/proc/net/tcp6` show it (Linux,
  * Documentation/networking/proc_net_tcp.rst) has an open socket with both ends of a flow. Addresses
  * that are mapped from IPv4 into IPv6 are the same as those of IPv4.
+ *
+ * It looks for the line as the kernel would write it: a pod may have some ten thousand sockets, whose
+ * lines would take as many milliseconds to read as others wait for.
  */
-export function hasSocket(table: string, flow: Flow): boolean {
-  const localPort = hexPort(flow.localPort);
-  const remotePorts = new Set(flow.remotes.map(({ port }) => hexPort(port)));
-  for (const line of table.split("\n")) {
-    const [, local = "", remote = "", state = ""] = line.trim().split(/ +/, 4);
-    // Cheap comparisons first: a pod may have some ten thousand sockets.
-    if (!OPEN.has(state) || !local.endsWith(localPort)) continue;
-    if (!remotePorts.has(remote.slice(-localPort.length))) continue;
-    if (addressOf(local) !== flow.localAddress) continue;
-    const address = addressOf(remote);
-    const isRemote = flow.remotes.some(
-      (end) => end.address === address && remote.endsWith(hexPort(end.port)),
-    );
-    if (isRemote) return true;
-  }
-  return false;
-}
-
-function hexPort(port: number): string {
-  return `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+export function hasSocket(table: string, { localAddress, localPort, remotes }: Flow): boolean {
+  const local = endOf(localAddress, localPort);
+  return remotes.some(({ address, port }) => {
+    const remote = endOf(address, port);
+    const isIpv4 = localAddress.includes(".");
+    if (isIpv4 !== address.includes(".")) return false;
+    const pairs = [`: ${local} ${remote} `];
+    if (isIpv4) pairs.push(`: ${MAPPED}${local} ${MAPPED}${remote} `);
+    return pairs.some((pair) => OPEN.some((state) => table.includes(`${pair}${state} `)));
+  });
 }
 
 /** The kernel prints an address as words of 32 bits in its own byte order, little-endian where we run. */
-function addressOf(end: string): string | undefined {
-  const [words = ""] = end.split(":", 1);
-  if (!/^(?:[0-9A-F]{8}|[0-9A-F]{32})$/.test(words)) return undefined;
-  const bytes = Buffer.from(words, "hex");
-  for (let word = 0; word < bytes.length; word += 4) bytes.subarray(word, word + 4).reverse();
-  return normaliseAddress(ipaddr.fromByteArray([...bytes]).toString());
+function endOf(address: string, port: number): string {
+  const bytes = Buffer.from(ipaddr.parse(address).toByteArray());
+  return `${bytes.swap32().toString("hex")}:${port.toString(16).padStart(4, "0")}`.toUpperCase();
 }

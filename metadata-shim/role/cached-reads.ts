@@ -23,14 +23,22 @@ export interface Reading<T> {
 }
 
 /** From a time to another one, which is not within it, in milliseconds since the epoch. */
-interface Period {
+export interface Period {
   readonly fromMs: number;
   readonly untilMs: number;
 }
 
 /** Whether it may be used now; not before it was made either: a clock was set back then. */
-export function isUsable({ use }: Reading<unknown>, nowMs: number): boolean {
+export function isUsable({ use }: Pick<Reading<unknown>, "use">, nowMs: number): boolean {
   return nowMs >= use.fromMs && nowMs < use.untilMs;
+}
+
+/** When both of two may be used. */
+export function whileBoth(one: Period, other: Period): Period {
+  return {
+    fromMs: Math.max(one.fromMs, other.fromMs),
+    untilMs: Math.min(one.untilMs, other.untilMs),
+  };
 }
 
 interface KeptReading<T> extends Reading<T> {

@@ -6,7 +6,7 @@ import type { Transport } from "../../lib/kube/transport.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { Soon } from "../../lib/soon.ts";
 import type { Caller, HttpTokens } from "../caller/caller.ts";
-import { CachedReads, isUsable, type Reading } from "./cached-reads.ts";
+import { CachedReads, isUsable, whileBoth, type Reading } from "./cached-reads.ts";
 import { decideRole, type KnownServiceAccount, type UnreadServiceAccount } from "./decide-role.ts";
 import { namespaceRulesOf, type NamespaceRules } from "./namespace-rules.ts";
 import { PROFILE_TRAITS } from "./profile.ts";
@@ -80,7 +80,7 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
       known.account.value === account.value &&
       known.rules.value === rules.value;
     const decision = isSame ? known.decision : newDecision(caller, account.value, rules.value);
-    decisions.set(caller, { account, rules, decision });
+    decisions.set(caller, { account, rules, decision, use: whileBoth(account.use, rules.use) });
     return decision;
   }
 
@@ -113,7 +113,8 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
     decideRole: (caller) => {
       if (caller.serviceAccount === "") return { status: "none" };
       const decided = decisions.get(caller);
-      if (decided !== undefined && isCurrent(decided, clock.now())) return decided.decision;
+      // A newer reading that came late meanwhile can wait for the end of both.
+      if (decided !== undefined && isUsable(decided, clock.now())) return decided.decision;
       const account = accountOf(caller);
       const rules = rulesOf(caller.namespace);
       if (account instanceof Promise || rules instanceof Promise) {
@@ -133,15 +134,10 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
   };
 }
 
-interface Decided {
+interface Decided extends Pick<Reading<unknown>, "use"> {
   readonly account: Reading<ServiceAccountFacts>;
   readonly rules: Reading<NamespaceRules>;
   readonly decision: RoleDecision;
-}
-
-/** Whether both readings may still be used; a newer one that came late meanwhile can wait for that. */
-function isCurrent({ account, rules }: Decided, nowMs: number): boolean {
-  return isUsable(account, nowMs) && isUsable(rules, nowMs);
 }
 
 /** Of a name that no object has. */
