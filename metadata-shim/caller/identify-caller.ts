@@ -66,14 +66,11 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
   return (remoteAddress, connection) => {
     const address = callerAddressOf(remoteAddress, connection);
     if (address === undefined) return UNKNOWN;
-    const pod = provenPod(address, connection);
+    const pod = provenPod(address, connection) ?? confirmedPod(address, connection);
     return pod === undefined ? identify(address, connection) : known(pod, address);
   };
 
   async function identify(address: string, connection: CallerConnection): Promise<CallerDecision> {
-    const pod = await confirmedPod(address, connection);
-    if (pod !== undefined) return known(pod, address);
-
     using wait = startWait(clock, deps.waitMs);
     for (;;) {
       // Before the look, so that no change between the two is missed.
@@ -97,17 +94,13 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
     return pod !== undefined && proofs.has(connection, pod.uid, clock.now()) ? pod : undefined;
   }
 
-  async function confirmedPod(
-    address: string,
-    connection: CallerConnection,
-  ): Promise<KnownPod | undefined> {
+  function confirmedPod(address: string, connection: CallerConnection): KnownPod | undefined {
     const pod = onlyPodAt(address);
     const nowMs = clock.now();
     if (pod === undefined || !proofs.isConfirmable(connection, pod.uid, nowMs)) return undefined;
-    if ((await deps.attestor?.isThere(pod.uid)) !== true) return undefined;
+    if (deps.attestor?.isThere(pod.uid) !== true) return undefined;
     proofs.confirm(connection, nowMs);
-    // Another may have the address by now.
-    return provenPod(address, connection);
+    return pod;
   }
 
   async function judge(

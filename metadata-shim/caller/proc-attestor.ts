@@ -1,8 +1,9 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { FreshFlight } from "../../lib/fresh-flight.ts";
 import type { Attestation, Attestor } from "./attestor.ts";
 import { podUidOfCgroup } from "./pod-of-cgroup.ts";
+import { readProcFile, readProcFileNow } from "./proc-file.ts";
 import { hasSocket, type Flow } from "./socket-table.ts";
 
 /** As many files of `/proc` are read at once: Node's pool has four threads. */
@@ -31,27 +32,21 @@ export function createProcAttestor(procFolder: string): Attestor {
     const found = new Map<string, PodProcess>();
     const pids = (await readdir(procFolder)).filter((name) => /^\d+$/.test(name));
     await forEachAtOnce(pids, READS_AT_ONCE, async (pid) => {
-      const uid = await podOf(pid);
+      const uid = podUidOfCgroup((await readProcFile(fileOf(pid, "cgroup"))) ?? "");
       if (uid === undefined) return;
-      const startedAt = startOf(await textOf(pid, "stat"));
+      const startedAt = startOf(await readProcFile(fileOf(pid, "stat")));
       const first = found.get(uid);
       if (first === undefined || startedAt < first.startedAt) found.set(uid, { pid, startedAt });
     });
     processes = found;
   }
 
-  async function podOf(pid: string): Promise<string | undefined> {
-    return podUidOfCgroup((await textOf(pid, "cgroup")) ?? "");
+  function fileOf(pid: string, name: string): string {
+    return join(procFolder, pid, name);
   }
 
-  /** Undefined when the process is gone. */
-  async function textOf(pid: string, file: string): Promise<string | undefined> {
-    try {
-      return await readFile(join(procFolder, pid, file), "utf8");
-    } catch (err) {
-      if (isGone(err)) return undefined;
-      throw err;
-    }
+  function isOf(podUid: string, pid: string): boolean {
+    return podUidOfCgroup(readProcFileNow(fileOf(pid, "cgroup")) ?? "") === podUid;
   }
 
   /** Undefined when the process is no longer one of the pod. */
@@ -60,11 +55,12 @@ export function createProcAttestor(procFolder: string): Attestor {
     let owned = false;
     for (const table of tables) {
       if (owned) break;
-      const text = await looks.run(`${pid}/${table}`, () => textOf(pid, table));
+      const file = fileOf(pid, table);
+      const text = await looks.run(file, () => readProcFile(file));
       owned = hasSocket(text ?? "", flow);
     }
     // After the tables: a number may have gone to another process meanwhile.
-    return (await podOf(pid)) === podUid ? owned : undefined;
+    return isOf(podUid, pid) ? owned : undefined;
   }
 
   async function judge(podUid: string, flow: Flow): Promise<boolean | undefined> {
@@ -92,9 +88,9 @@ export function createProcAttestor(procFolder: string): Attestor {
       if (owned !== undefined) return owned ? "owned" : "foreign";
       return (await isOfAnother(podUid, flow)) ? "foreign" : "unseen";
     },
-    async isThere(podUid) {
+    isThere(podUid) {
       const pid = processes.get(podUid)?.pid;
-      return pid !== undefined && (await looks.run(pid, () => podOf(pid))) === podUid;
+      return pid !== undefined && isOf(podUid, pid);
     },
   };
 }
@@ -115,9 +111,4 @@ async function forEachAtOnce<T>(
 function startOf(stat: string | undefined): number {
   const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ") ?? [];
   return Number(fields[19] ?? Number.POSITIVE_INFINITY);
-}
-
-function isGone(err: unknown): boolean {
-  const code = err instanceof Error && "code" in err ? err.code : undefined;
-  return code === "ENOENT" || code === "ESRCH";
 }

@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { readProcFile, readProcFileNow } from "./proc-file.ts";
+
+describe("a file of a process", () => {
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "irsa-proc-file-"));
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  for (const bytes of [0, 1, 4095, 4096, 4097, 100_000]) {
+    it(`is read whole when it has ${bytes} bytes`, async () => {
+      const file = join(folder, String(bytes));
+      const text = Array.from({ length: bytes }, (_, i) => String(i % 10)).join("");
+      await writeFile(file, text);
+      assert.equal(await readProcFile(file), text);
+      assert.equal(readProcFileNow(file), text);
+    });
+  }
+
+  it("is read as the kernel gives it, without a size", async () => {
+    const file = "/proc/filesystems";
+    const expected = await readFile(file, "utf8");
+    assert.match(expected, /\tproc\n/);
+    assert.equal(await readProcFile(file), expected);
+    assert.equal(readProcFileNow(file), expected);
+  });
+
+  it("is none when the process is gone", async () => {
+    const file = join(folder, "4242", "cgroup");
+    assert.equal(await readProcFile(file), undefined);
+    assert.equal(readProcFileNow(file), undefined);
+  });
+
+  it("is an error when it cannot be read", async () => {
+    await assert.rejects(readProcFile(folder), { code: "EISDIR" });
+    assert.throws(() => readProcFileNow(folder), { code: "EISDIR" });
+  });
+});
