@@ -31,6 +31,16 @@ describe("a counter of answers", () => {
 });
 
 describe("a histogram of durations", () => {
+  it("goes on after one that is no number", async () => {
+    const registry = new Registry();
+    const instrument = { name: "took", help: "Time", buckets: [1], registers: [registry] };
+    const observe = createDurationHistogram(instrument);
+    observe(Number.NaN);
+    await assert.rejects(registry.metrics(), /not a valid number/);
+    for (let i = 0; i < 300; i += 1) observe(0.5);
+    assert.match(await registry.metrics(), /^took_count 300$/m);
+  });
+
   for (const count of [0, 1, 255, 256, 257, 1000]) {
     it(`shows ${count}, each in its bucket, however often it is read`, async () => {
       const registry = new Registry();

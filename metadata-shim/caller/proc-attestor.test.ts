@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, it } from "node:test";
@@ -41,7 +41,8 @@ const SERVER = `
 /** Connects from an address and stays. */
 const CLIENT = `
   const [localAddress] = process.argv.slice(1);
-  const socket = require("node:net").connect({ host: "${NODE_ADDRESS}", port: 8181, localAddress });
+  const host = (localAddress.startsWith("::ffff:") ? "::ffff:" : "") + "${NODE_ADDRESS}";
+  const socket = require("node:net").connect({ host, port: 8181, localAddress });
   socket.on("error", () => process.exit(1));
 `;
 
@@ -116,6 +117,18 @@ describe("createProcAttestor", { skip }, () => {
     const attestor = createProcAttestor(proc.path);
     const flow = await connectFrom(pidOf.a, A_ADDRESS);
     assert.equal(flow.localAddress, A_ADDRESS);
+    assert.equal(await attestor.attest(A_UID, flow), "owned");
+    assert.equal(await attestor.attest(B_UID, flow), "foreign");
+  });
+
+  it("knows one of a socket of IPv6, as some languages make it for IPv4 too", async () => {
+    const attestor = createProcAttestor(proc.path);
+    const flow = await connectFrom(pidOf.a, `::ffff:${A_ADDRESS}`);
+    assert.equal(flow.localAddress, A_ADDRESS);
+    const tables = ["tcp", "tcp6"].map((name) => readFile(`/proc/${pidOf.a}/net/${name}`, "utf8"));
+    const port = `:${flow.localPort.toString(16).toUpperCase().padStart(4, "0")} `;
+    const has = (await Promise.all(tables)).map((table) => table.includes(port));
+    assert.deepEqual(has, [false, true]);
     assert.equal(await attestor.attest(A_UID, flow), "owned");
     assert.equal(await attestor.attest(B_UID, flow), "foreign");
   });

@@ -22,7 +22,16 @@ const flow: Flow = {
   ],
 };
 
+function mapped(socket: string): string {
+  const [local, remote, state] = socket.split(" ");
+  const prefix = "0000000000000000FFFF0000";
+  return `${prefix}${local} ${prefix}${remote} ${state}`;
+}
+
 describe("hasSocket", () => {
+  it("finds one that is mapped into IPv6 as one that is not", () =>
+    assert.equal(hasSocket(table(mapped(`${V4} 01`)), flow), true));
+
   it("finds an established connection", () => {
     assert.equal(hasSocket(table("00000000:0016 00000000:0000 0A", `${V4} 01`), flow), true);
   });
@@ -36,10 +45,16 @@ describe("hasSocket", () => {
     assert.equal(hasSocket(table(`${V4} 05`), flow), true);
   });
 
-  it("finds one that is mapped into IPv6", () => {
-    const local = "0000000000000000FFFF00000200010A:A8CA";
-    const remote = "0000000000000000FFFF0000FEA9FEA9:0050";
-    assert.equal(hasSocket(table(`${local} ${remote} 01`), flow), true);
+  it("finds one behind others from the same port", () => {
+    const others = ["0200010A:A8CA 0500010A:01BB 01", `${V4} 06`];
+    assert.equal(hasSocket(table(...others, `${V4} 01`), flow), true);
+  });
+
+  it("finds one with a low port, and in a long table", () => {
+    const low = { ...flow, localPort: 53 };
+    const line = ` 12345: 0200010A:0035 FEA9FEA9:0050 01 ${REST}\n`;
+    assert.equal(hasSocket(HEAD + line, low), true);
+    assert.equal(hasSocket(HEAD + line, { ...flow, localPort: 0x35 + 0x1000 }), false);
   });
 
   it("finds one of IPv6", () => {
@@ -63,6 +78,17 @@ describe("hasSocket", () => {
     ["a connection that is only asked for", `${V4} 02`],
     ["one that has ended", `${V4} 06`],
     ["one that listens", "0200010A:A8CA 00000000:0000 0A"],
+    ["the other way round", "FEA9FEA9:0050 0200010A:A8CA 01"],
+    [
+      "an IPv6 address that ends like it",
+      "9BFF640000000000000000000200010A:A8CA 9BFF64000000000000000000FEA9FEA9:0050 01",
+    ],
+    ...[
+      "0300010A:A8CA FEA9FEA9:0050 01",
+      "0200010A:A8CA FDA9FEA9:0050 01",
+      `${V4} 06`,
+      `${V4} 0A`,
+    ].map((socket) => [`${socket}, mapped into IPv6,`, mapped(socket)] as const),
     ["a line that is none", "nonsense"],
   ];
   for (const [name, socket] of others) {

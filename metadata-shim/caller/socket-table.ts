@@ -2,7 +2,7 @@ import ipaddr from "ipaddr.js";
 
 /** Both ends of a TCP connection, seen from the machine whose table it is. */
 export interface Flow {
-  /** As {@link normaliseAddress} writes it. */
+  /** As `normaliseAddress` writes it, like those of the remote ends; any other text is an error. */
   readonly localAddress: string;
   readonly localPort: number;
   /** Any of them: whoever is behind a DNAT rule sees another address than the one that answers. */
@@ -16,7 +16,7 @@ const FIN_WAIT1 = "04";
 const FIN_WAIT2 = "05";
 const OPEN = [ESTABLISHED, FIN_WAIT1, FIN_WAIT2] as const;
 
-/** The first 96 bits of an IPv4 address that is mapped into IPv6 (RFC 4291, section 2.5.5.2). */
+/** Before an IPv4 address that is mapped into IPv6 (RFC 4291, section 2.5.5.2), as the kernel prints it. */
 const MAPPED = "0000000000000000FFFF0000";
 
 /**

@@ -52,7 +52,7 @@ export function createTokenVerifier({
   return (token) =>
     whenThere(keys.refresh(), () => {
       forgetIfKeysChanged();
-      // Without a note that it was asked for, which would take as long as the rest.
+      // Without a note that it was asked for, which would take as long; at worst it is verified again.
       const known = remembered.peek(token);
       const nowMs = clock.now();
       if (known !== undefined && known.notBeforeMs <= nowMs && nowMs < known.expiresAtMs) {

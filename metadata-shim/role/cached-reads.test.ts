@@ -4,7 +4,7 @@ import { AppError, isForbidden } from "../../lib/errors.ts";
 import { createCollectedLog } from "../../test/fakes/collected-log.ts";
 import { createMovedClock } from "../../test/fakes/moved-clock.ts";
 import { until } from "../../test/fakes/until.ts";
-import { CachedReads } from "./cached-reads.ts";
+import { CachedReads, whileBoth } from "./cached-reads.ts";
 
 const PATH = "namespaces/team";
 
@@ -34,6 +34,19 @@ function start({ fallback }: { readonly fallback?: string } = {}) {
   const cache = new CachedReads({ reads, fallbackOf, maxAgeMs: 10_000, clock, log });
   return { clock, server, lines, get: async () => (await cache.get(PATH)).value };
 }
+
+describe("whileBoth", () => {
+  it("begins with the later and ends with the earlier", () => {
+    const [early, late] = [
+      { fromMs: 1, untilMs: 5 },
+      { fromMs: 2, untilMs: 9 },
+    ];
+    assert.deepEqual(whileBoth(early, late), { fromMs: 2, untilMs: 5 });
+    assert.deepEqual(whileBoth(late, early), { fromMs: 2, untilMs: 5 });
+    const always = { fromMs: -Infinity, untilMs: Infinity };
+    assert.deepEqual(whileBoth(always, late), late);
+  });
+});
 
 describe("CachedReads", () => {
   it("reads once, and anew when the answer is too old", async () => {

@@ -113,7 +113,7 @@ export function createRoleSource(deps: RoleSourceDeps): RoleSource {
     decideRole: (caller) => {
       if (caller.serviceAccount === "") return { status: "none" };
       const decided = decisions.get(caller);
-      // A newer reading that came late meanwhile can wait for the end of both.
+      // A newer reading that came late meanwhile can wait until one of the two ends.
       if (decided !== undefined && isUsable(decided, clock.now())) return decided.decision;
       const account = accountOf(caller);
       const rules = rulesOf(caller.namespace);

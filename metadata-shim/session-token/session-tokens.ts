@@ -44,7 +44,7 @@ export function createSessionTokens(key: Buffer, clock: Pick<Clock, "now">): Ses
     },
     remainingSeconds(token, address) {
       const nowMs = clock.now();
-      // Without a note that it was asked for, which would take as long as the rest.
+      // Without a note that it was asked for, which would take as long; at worst it is proven again.
       const known = proven.peek(token);
       const untilMs = known?.address === address ? known.untilMs : prove(token, address);
       return untilMs !== undefined && untilMs > nowMs
