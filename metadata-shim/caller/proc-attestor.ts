@@ -24,7 +24,7 @@ interface PodProcess {
  */
 export function createProcAttestor(procFolder: string): Attestor {
   const scans = new FreshFlight<void>();
-  const looks = new FreshFlight<string | undefined>();
+  const looks = new FreshFlight<Buffer | undefined>();
   /** Of each pod, the process that started first: its sandbox, which has the pod's own namespace. */
   let processes: ReadonlyMap<string, PodProcess> = new Map();
 
@@ -32,9 +32,9 @@ export function createProcAttestor(procFolder: string): Attestor {
     const found = new Map<string, PodProcess>();
     const pids = (await readdir(procFolder)).filter((name) => /^\d+$/.test(name));
     await forEachAtOnce(pids, READS_AT_ONCE, async (pid) => {
-      const uid = podUidOfCgroup((await readProcFile(fileOf(pid, "cgroup"))) ?? "");
+      const uid = podUidOfCgroup(String((await readProcFile(fileOf(pid, "cgroup"))) ?? ""));
       if (uid === undefined) return;
-      const startedAt = startOf(await readProcFile(fileOf(pid, "stat")));
+      const startedAt = startOf(String((await readProcFile(fileOf(pid, "stat"))) ?? ""));
       const first = found.get(uid);
       if (first === undefined || startedAt < first.startedAt) found.set(uid, { pid, startedAt });
     });
@@ -56,8 +56,8 @@ export function createProcAttestor(procFolder: string): Attestor {
     for (const table of tables) {
       if (owned) break;
       const file = fileOf(pid, table);
-      const text = await looks.run(file, () => readProcFile(file));
-      owned = hasSocket(text ?? "", flow);
+      const sockets = await looks.run(file, () => readProcFile(file));
+      owned = sockets !== undefined && hasSocket(sockets, flow);
     }
     // After the tables: a number may have gone to another process meanwhile.
     return isOf(podUid, pid) ? owned : undefined;
@@ -108,7 +108,7 @@ async function forEachAtOnce<T>(
 }
 
 /** Field 22 of proc_pid_stat(5); the name in field 2 may have spaces and brackets. */
-function startOf(stat: string | undefined): number {
-  const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ") ?? [];
+function startOf(stat: string): number {
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return Number(fields[19] ?? Number.POSITIVE_INFINITY);
 }

@@ -17,7 +17,7 @@ describe("a file of a process", () => {
       const file = join(folder, String(bytes));
       const text = Array.from({ length: bytes }, (_, i) => String(i % 10)).join("");
       await writeFile(file, text);
-      assert.equal(await readProcFile(file), text);
+      assert.equal(String(await readProcFile(file)), text);
       assert.equal(readProcFileNow(file), text);
     });
   }
@@ -26,7 +26,7 @@ describe("a file of a process", () => {
     const file = "/proc/filesystems";
     const expected = await readFile(file, "utf8");
     assert.match(expected, /\tproc\n/);
-    assert.equal(await readProcFile(file), expected);
+    assert.equal(String(await readProcFile(file)), expected);
     assert.equal(readProcFileNow(file), expected);
   });
 

@@ -5,19 +5,21 @@ import { open } from "node:fs/promises";
 const PAGE_BYTES = 4096;
 
 /**
- * Reads a file of a process, all of whose letters are ASCII; undefined when the process is gone.
+ * Reads a file of a process; undefined when the process is gone.
  *
- * @param file As in `/proc/1/net/tcp`, which the kernel needs some milliseconds to write.
+ * @param file As in `/proc/1/net/tcp`, which the kernel needs some milliseconds to write. It may be
+ *   large, and as text would fill the heap.
  */
-export async function readProcFile(file: string): Promise<string | undefined> {
+export async function readProcFile(file: string): Promise<Buffer | undefined> {
   try {
     await using handle = await open(file);
-    const page = Buffer.allocUnsafeSlow(PAGE_BYTES);
-    let text = "";
+    let bytes = Buffer.allocUnsafeSlow(2 * PAGE_BYTES);
+    let length = 0;
     for (;;) {
-      const { bytesRead } = await handle.read(page, 0, PAGE_BYTES, null);
-      if (bytesRead === 0) return text;
-      text += page.toString("latin1", 0, bytesRead);
+      if (bytes.length - length < PAGE_BYTES) bytes = twiceAsLong(bytes);
+      const { bytesRead } = await handle.read(bytes, length, PAGE_BYTES, null);
+      if (bytesRead === 0) return bytes.subarray(0, length);
+      length += bytesRead;
     }
   } catch (err) {
     if (isGone(err)) return undefined;
@@ -26,7 +28,7 @@ export async function readProcFile(file: string): Promise<string | undefined> {
 }
 
 /**
- * The same at once, for a small file that the kernel has at hand, such as `/proc/1/cgroup`: that takes
+ * The text of one at once, for a small file that the kernel has at hand, such as `/proc/1/cgroup`: that takes
  * some microseconds, and the way through Node's pool of threads ten times as long.
  */
 export function readProcFileNow(file: string): string | undefined {
@@ -36,6 +38,12 @@ export function readProcFileNow(file: string): string | undefined {
     if (isGone(err)) return undefined;
     throw err;
   }
+}
+
+function twiceAsLong(bytes: Buffer): Buffer<ArrayBuffer> {
+  const longer = Buffer.allocUnsafeSlow(2 * bytes.length);
+  bytes.copy(longer);
+  return longer;
 }
 
 function isGone(err: unknown): boolean {

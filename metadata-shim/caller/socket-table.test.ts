@@ -7,8 +7,8 @@ const HEAD =
 const REST =
   "00000000:00000000 02:00000100 00000000     0        0 4242 2 0000000000000000 20 4 30";
 
-function table(...sockets: readonly string[]): string {
-  return HEAD + sockets.map((socket, i) => `   ${i}: ${socket} ${REST}\n`).join("");
+function table(...sockets: readonly string[]): Buffer {
+  return Buffer.from(HEAD + sockets.map((socket, i) => `   ${i}: ${socket} ${REST}\n`).join(""));
 }
 
 // 10.1.0.2:43210 to 169.254.169.254:80
@@ -53,8 +53,8 @@ describe("hasSocket", () => {
   it("finds one with a low port, and in a long table", () => {
     const low = { ...flow, localPort: 53 };
     const line = ` 12345: 0200010A:0035 FEA9FEA9:0050 01 ${REST}\n`;
-    assert.equal(hasSocket(HEAD + line, low), true);
-    assert.equal(hasSocket(HEAD + line, { ...flow, localPort: 0x35 + 0x1000 }), false);
+    assert.equal(hasSocket(Buffer.from(HEAD + line), low), true);
+    assert.equal(hasSocket(Buffer.from(HEAD + line), { ...flow, localPort: 0x35 + 0x1000 }), false);
   });
 
   it("finds one of IPv6", () => {
@@ -95,5 +95,6 @@ describe("hasSocket", () => {
     it(`does not take ${name} for it`, () => assert.equal(hasSocket(table(socket), flow), false));
   }
 
-  it("finds nothing in an empty table", () => assert.equal(hasSocket("", flow), false));
+  it("finds nothing in an empty table", () =>
+    assert.equal(hasSocket(Buffer.alloc(0), flow), false));
 });
