@@ -14,9 +14,9 @@ export interface Attestor {
   /** @param flow As the pod sees it: its own address and port are the local ones. */
   attest(podUid: string, flow: Flow): Promise<Attestation>;
   /**
-   * Whether a pod, of which a connection was found `owned` before, is still there with the network
-   * namespace that it was found in. It is told at once: the kernel goes through the sockets of the whole
-   * machine to tell those of one namespace, but knows its processes.
+   * Whether a pod, of which a connection was found `owned` before, still has the process that such
+   * connections are looked for in. It costs a hundredth of that: the kernel goes through the sockets of
+   * the whole machine to tell those of one namespace.
    */
-  isThere(podUid: string): boolean;
+  isThere(podUid: string): Promise<boolean>;
 }

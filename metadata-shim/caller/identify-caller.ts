@@ -66,11 +66,14 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
   return (remoteAddress, connection) => {
     const address = callerAddressOf(remoteAddress, connection);
     if (address === undefined) return UNKNOWN;
-    const pod = provenPod(address, connection) ?? confirmedPod(address, connection);
+    const pod = provenPod(address, connection);
     return pod === undefined ? identify(address, connection) : known(pod, address);
   };
 
   async function identify(address: string, connection: CallerConnection): Promise<CallerDecision> {
+    const pod = await confirmedPod(address, connection);
+    if (pod !== undefined) return known(pod, address);
+
     using wait = startWait(clock, deps.waitMs);
     for (;;) {
       // Before the look, so that no change between the two is missed.
@@ -94,13 +97,17 @@ export function createIdentifyCaller(deps: IdentifyCallerDeps): IdentifyCaller {
     return pod !== undefined && proofs.has(connection, pod.uid, clock.now()) ? pod : undefined;
   }
 
-  function confirmedPod(address: string, connection: CallerConnection): KnownPod | undefined {
+  async function confirmedPod(
+    address: string,
+    connection: CallerConnection,
+  ): Promise<KnownPod | undefined> {
     const pod = onlyPodAt(address);
     const nowMs = clock.now();
     if (pod === undefined || !proofs.isConfirmable(connection, pod.uid, nowMs)) return undefined;
-    if (deps.attestor?.isThere(pod.uid) !== true) return undefined;
+    if ((await deps.attestor?.isThere(pod.uid)) !== true) return undefined;
     proofs.confirm(connection, nowMs);
-    return pod;
+    // Another may have the address by now.
+    return provenPod(address, connection);
   }
 
   async function judge(

@@ -178,11 +178,11 @@ describe("createProcAttestor", { skip }, () => {
   it("does not take a process for the pod whose number it has got", async () => {
     const attestor = createProcAttestor(proc.path);
     const flow = await connectFrom(pidOf.b, B_ADDRESS);
-    assert.equal(attestor.isThere(B_UID), false);
+    assert.equal(await attestor.isThere(B_UID), false);
     assert.equal(await attestor.attest(B_UID, flow), "owned");
-    assert.equal(attestor.isThere(B_UID), true);
+    assert.equal(await attestor.isThere(B_UID), true);
     await writeFile(join(proc.path, String(pidOf.b), "cgroup"), "0::/system.slice/cron.service\n");
-    assert.equal(attestor.isThere(B_UID), false);
+    assert.equal(await attestor.isThere(B_UID), false);
     assert.notEqual(await attestor.attest(B_UID, flow), "owned");
   });
 });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { FreshFlight } from "../../lib/fresh-flight.ts";
 import type { Attestation, Attestor } from "./attestor.ts";
 import { podUidOfCgroup } from "./pod-of-cgroup.ts";
-import { readProcFile, readProcFileNow } from "./proc-file.ts";
+import { readProcFile } from "./proc-file.ts";
 import { hasSocket, type Flow } from "./socket-table.ts";
 
 /** As many files of `/proc` are read at once: Node's pool has four threads. */
@@ -24,7 +24,8 @@ interface PodProcess {
  */
 export function createProcAttestor(procFolder: string): Attestor {
   const scans = new FreshFlight<void>();
-  const looks = new FreshFlight<Buffer | undefined>();
+  const tables = new FreshFlight<Buffer | undefined>();
+  const looks = new FreshFlight<string | undefined>();
   /** Of each pod, the process that started first: its sandbox, which has the pod's own namespace. */
   let processes: ReadonlyMap<string, PodProcess> = new Map();
 
@@ -32,9 +33,9 @@ export function createProcAttestor(procFolder: string): Attestor {
     const found = new Map<string, PodProcess>();
     const pids = (await readdir(procFolder)).filter((name) => /^\d+$/.test(name));
     await forEachAtOnce(pids, READS_AT_ONCE, async (pid) => {
-      const uid = podUidOfCgroup(String((await readProcFile(fileOf(pid, "cgroup"))) ?? ""));
+      const uid = await podOf(pid);
       if (uid === undefined) return;
-      const startedAt = startOf(String((await readProcFile(fileOf(pid, "stat"))) ?? ""));
+      const startedAt = startOf(await textOf(pid, "stat"));
       const first = found.get(uid);
       if (first === undefined || startedAt < first.startedAt) found.set(uid, { pid, startedAt });
     });
@@ -45,22 +46,27 @@ export function createProcAttestor(procFolder: string): Attestor {
     return join(procFolder, pid, name);
   }
 
-  function isOf(podUid: string, pid: string): boolean {
-    return podUidOfCgroup(readProcFileNow(fileOf(pid, "cgroup")) ?? "") === podUid;
+  /** Empty when the process is gone. */
+  async function textOf(pid: string, name: string): Promise<string> {
+    return String((await readProcFile(fileOf(pid, name))) ?? "");
+  }
+
+  async function podOf(pid: string): Promise<string | undefined> {
+    return podUidOfCgroup(await textOf(pid, "cgroup"));
   }
 
   /** Undefined when the process is no longer one of the pod. */
   async function owns(podUid: string, pid: string, flow: Flow): Promise<boolean | undefined> {
-    const tables = flow.localAddress.includes(":") ? ["net/tcp6"] : ["net/tcp", "net/tcp6"];
+    const names = flow.localAddress.includes(":") ? ["net/tcp6"] : ["net/tcp", "net/tcp6"];
     let owned = false;
-    for (const table of tables) {
+    for (const name of names) {
       if (owned) break;
-      const file = fileOf(pid, table);
-      const sockets = await looks.run(file, () => readProcFile(file));
+      const file = fileOf(pid, name);
+      const sockets = await tables.run(file, () => readProcFile(file));
       owned = sockets !== undefined && hasSocket(sockets, flow);
     }
     // After the tables: a number may have gone to another process meanwhile.
-    return isOf(podUid, pid) ? owned : undefined;
+    return (await podOf(pid)) === podUid ? owned : undefined;
   }
 
   async function judge(podUid: string, flow: Flow): Promise<boolean | undefined> {
@@ -88,9 +94,9 @@ export function createProcAttestor(procFolder: string): Attestor {
       if (owned !== undefined) return owned ? "owned" : "foreign";
       return (await isOfAnother(podUid, flow)) ? "foreign" : "unseen";
     },
-    isThere(podUid) {
+    async isThere(podUid) {
       const pid = processes.get(podUid)?.pid;
-      return pid !== undefined && isOf(podUid, pid);
+      return pid !== undefined && (await looks.run(pid, () => podOf(pid))) === podUid;
     },
   };
 }

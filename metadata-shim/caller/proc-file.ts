@@ -1,14 +1,14 @@
-import { readFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 
 /** The kernel gives files of `/proc` page by page; Node would make 64 KiB for each of the pages. */
 const PAGE_BYTES = 4096;
 
 /**
- * Reads a file of a process; undefined when the process is gone.
+ * Reads a file of a process; undefined when the process is gone. Never at once: the kernel needs some
+ * milliseconds to write `/proc/1/net/tcp`, and before Linux 6.8 `/proc/1/cgroup` waits for whoever
+ * moves processes between cgroups (`cgroup_mutex`), which may be long.
  *
- * @param file As in `/proc/1/net/tcp`, which the kernel needs some milliseconds to write. It may be
- *   large, and as text would fill the heap.
+ * @returns bytes, since a large file would fill the heap as text.
  */
 export async function readProcFile(file: string): Promise<Buffer | undefined> {
   try {
@@ -27,26 +27,15 @@ export async function readProcFile(file: string): Promise<Buffer | undefined> {
   }
 }
 
-/**
- * The text of one at once, for a small file that the kernel has at hand, such as `/proc/1/cgroup`: that takes
- * some microseconds, and the way through Node's pool of threads ten times as long.
- */
-export function readProcFileNow(file: string): string | undefined {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (err) {
-    if (isGone(err)) return undefined;
-    throw err;
-  }
-}
-
 function twiceAsLong(bytes: Buffer): Buffer<ArrayBuffer> {
   const longer = Buffer.allocUnsafeSlow(2 * bytes.length);
   bytes.copy(longer);
   return longer;
 }
 
+/** ENXIO is what a table of sockets gives whose network namespace is just going. */
+const GONE: ReadonlySet<unknown> = new Set(["ENOENT", "ESRCH", "ENXIO"]);
+
 function isGone(err: unknown): boolean {
-  const code = err instanceof Error && "code" in err ? err.code : undefined;
-  return code === "ENOENT" || code === "ESRCH";
+  return err instanceof Error && "code" in err && GONE.has(err.code);
 }

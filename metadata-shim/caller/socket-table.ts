@@ -2,7 +2,7 @@ import ipaddr from "ipaddr.js";
 
 /** Both ends of a TCP connection, seen from the machine whose table it is. */
 export interface Flow {
-  /** As `normaliseAddress` writes it, like those of the remote ends; any other text is an error. */
+  /** As `normaliseAddress` writes it, like those of the remote ends. */
   readonly localAddress: string;
   readonly localPort: number;
   /** Any of them: whoever is behind a DNAT rule sees another address than the one that answers. */

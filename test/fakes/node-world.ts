@@ -79,7 +79,7 @@ export function createNodeWorld(): NodeWorld {
         const isVisible = running.get(podUid)?.isVirtual === false;
         return isVisible || owner !== undefined ? "foreign" : "unseen";
       },
-      isThere: (podUid) => running.get(podUid)?.isVirtual === false,
+      isThere: async (podUid) => running.get(podUid)?.isVirtual === false,
     },
     start(pod) {
       running.set(pod.uid, pod);
