@@ -61,7 +61,7 @@ export function createMetrics(registry: Registry): ShimMetrics {
       buckets: REQUEST_BUCKETS_SECONDS,
       registers,
     }),
-    containerAnswered: (status) => countContainerAnswer("any", status),
+    containerAnswered: (status) => countContainerAnswer("credentials", status),
     issued: new Counter({
       name: "irsa_shim_credentials_issued_total",
       help: "Credentials that STS gave for pods of this node",

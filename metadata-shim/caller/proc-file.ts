@@ -1,6 +1,6 @@
 import { open } from "node:fs/promises";
 
-/** The kernel gives files of `/proc` page by page; Node would make 64 KiB for each of the pages. */
+/** The kernel gives files of `/proc` page by page; read as bytes, Node would make 64 KiB for each page. */
 const PAGE_BYTES = 4096;
 
 /**

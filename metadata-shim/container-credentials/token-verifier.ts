@@ -52,8 +52,7 @@ export function createTokenVerifier({
   return (token) =>
     whenThere(keys.refresh(), () => {
       forgetIfKeysChanged();
-      // Without a note that it was asked for, which would take as long; at worst it is verified again.
-      const known = remembered.peek(token);
+      const known = remembered.get(token);
       const nowMs = clock.now();
       if (known !== undefined && known.notBeforeMs <= nowMs && nowMs < known.expiresAtMs) {
         return known.verdict;

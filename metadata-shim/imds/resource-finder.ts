@@ -12,7 +12,7 @@ const MAX_LENGTH = 256;
 
 const NOTHING = { resource: undefined };
 
-/** Makes the function that finds it, which remembers what it read last: it is always the same. */
+/** Makes the function that finds it, which remembers what was asked for last: it is always the same. */
 export function createResourceFinder(tree: MetadataTree): FindResource {
   const found = new LRUCache<string, { readonly resource: Resource | undefined }>({
     max: MAX_TARGETS,
@@ -25,8 +25,7 @@ export function createResourceFinder(tree: MetadataTree): FindResource {
 
   return (target) => {
     if (target.length > MAX_LENGTH) return read(target);
-    // Without a note that it was asked for, which would take as long; at worst it is read again.
-    const known = found.peek(target);
+    const known = found.get(target);
     if (known !== undefined) return known.resource;
     const resource = read(target);
     found.set(target, resource === undefined ? NOTHING : { resource });

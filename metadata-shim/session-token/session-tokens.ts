@@ -44,8 +44,7 @@ export function createSessionTokens(key: Buffer, clock: Pick<Clock, "now">): Ses
     },
     remainingSeconds(token, address) {
       const nowMs = clock.now();
-      // Without a note that it was asked for, which would take as long; at worst it is proven again.
-      const known = proven.peek(token);
+      const known = proven.get(token);
       const untilMs = known?.address === address ? known.untilMs : prove(token, address);
       return untilMs !== undefined && untilMs > nowMs
         ? Math.ceil((untilMs - nowMs) / 1000)
