@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { startSupervised } from "../../test/kubernetes/supervised-process.ts";
 
 /** buildah (buildah.io) with a store of its own: no daemon, and nothing is shared with other users. */
 export interface Buildah {
@@ -28,15 +29,24 @@ export async function buildahProblem(): Promise<string | undefined> {
   }
 }
 
-/** @param folder Where its store goes; it must exist. */
+/**
+ * buildah ends at the latest when this process does, and has mounted nothing.
+ *
+ * @param folder For its store and its log; it must exist.
+ */
 export function createBuildah(folder: string): Buildah {
   const store = ["--root", join(folder, "storage"), "--runroot", join(folder, "run")];
+  // It copies layers where others mount them, which a build that is killed would leave mounted.
+  const command = ["buildah", "--storage-driver=vfs", ...store];
+  // Works without user namespaces.
+  const env = { ...process.env, BUILDAH_ISOLATION: "chroot", TMPDIR: folder };
+  const logFile = join(folder, "buildah.log");
   const run = async (...args: readonly string[]): Promise<void> => {
-    await promisify(execFile)("buildah", [...store, ...args], {
-      // Both work without overlay file systems and without user namespaces.
-      env: { ...process.env, STORAGE_DRIVER: "vfs", BUILDAH_ISOLATION: "chroot", TMPDIR: folder },
-      maxBuffer: 16 * 1024 * 1024,
-    });
+    const options = { name: "buildah", cwd: folder, env, logFile };
+    const buildah = await startSupervised({ ...options, command: [...command, ...args] });
+    const end = await buildah.wait();
+    if (end === "exit status 0") return;
+    throw new Error(`buildah ${args.join(" ")}: ${end}\n${await buildah.tail()}`);
   };
   return {
     async build(context, { tag, buildArgs = {}, pull }) {

@@ -1,4 +1,4 @@
-import { glob, readdir, readlink } from "node:fs/promises";
+import { glob, readdir, readFile, readlink } from "node:fs/promises";
 import { processesWith } from "./remains.ts";
 
 const KINDS = ["mnt", "net", "pid"];
@@ -26,6 +26,12 @@ export async function cgroupsOf(folder: string): Promise<readonly string[]> {
   const names = await readdir(folder);
   const found = names.map((name) => Array.fromAsync(glob(`/sys/fs/cgroup/{,*/}${name}`)));
   return (await Promise.all(found)).flat();
+}
+
+/** The lines of this process's mount table that hold a text (man 5 proc_pid_mountinfo). */
+export async function mountsWith(text: string): Promise<readonly string[]> {
+  const table = await readFile("/proc/self/mountinfo", "utf8");
+  return table.split("\n").filter((line) => line.includes(text));
 }
 
 async function namespacesOfProcess(pid: string): Promise<readonly string[]> {

@@ -18,7 +18,7 @@ export interface Workspace extends AsyncDisposable {
 
 // Waits for the end of its standard input, which only the owner holds open, then removes the cgroups
 // and the folder. More than one try, since a process that is just being killed is still in its cgroup,
-// and may add a file. The folder last: it is how the next start knows that something is left.
+// and may add a file. The folder last, and in it its owner: by these the next start knows what is left.
 const KEEPER = `
   cat
   remove() {
@@ -27,6 +27,9 @@ const KEEPER = `
       find "$cgroup" -depth -type d -exec rmdir {} \\;
       [ ! -d "$cgroup" ] || return 1
     done
+    # Another start may be removing it too.
+    [ -d "$1" ] || return 0
+    find "$1" -mindepth 1 -maxdepth 1 ! -name ${OWNER_FILE} -exec rm -rf -- {} + || return 1
     rm -rf -- "$1"
   }
   for try in $(seq 50); do remove "$@" && exit; sleep 0.2; done

@@ -1,0 +1,40 @@
+// However the process that builds an image ends, nothing is left of it.
+import assert from "node:assert/strict";
+import { mkdtempDisposable } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { buildahProblem } from "../../scripts/image/buildah.ts";
+import { mountsWith } from "../kubernetes/kernel-traces.ts";
+import { startRun } from "../kubernetes/killable-run.ts";
+import { processesWith, remainsOf } from "../kubernetes/remains.ts";
+
+const skip = (await buildahProblem()) ?? false;
+const IMAGE = fileURLToPath(new URL("../../scripts/image.ts", import.meta.url));
+
+describe("a build of an image whose starter ends", { skip }, () => {
+  for (const signal of ["SIGINT", "SIGKILL"] as const) {
+    // The first of several calls of buildah makes its store, and the second is within a base.
+    for (const context of ["build/base", "build/context"]) {
+      it(`by ${signal} while buildah works on ${context}`, async () => {
+        await using out = await mkdtempDisposable(join(tmpdir(), "irsa-image-"));
+        const file = join(out.path, "image.tar");
+        await using run = await startRun(IMAGE, "--local-base", `--file=${file}`);
+        while (!(await isBuilding(run.folder, context))) await sleep(10);
+        // Into its work, not into its start.
+        await sleep(500);
+        await run.end(signal);
+        await run.startNext();
+        assert.deepEqual(await remainsOf(run.folder), []);
+        assert.deepEqual(await mountsWith(run.folder), []);
+      });
+    }
+  }
+});
+
+async function isBuilding(folder: string, context: string): Promise<boolean> {
+  const lines = await processesWith(folder);
+  return lines.some((line) => line.includes("buildah") && line.endsWith(context));
+}
