@@ -5,15 +5,21 @@ export const MIN_TOKEN_TTL_SECONDS = 1;
 export const MAX_TOKEN_TTL_SECONDS = 21_600;
 
 export const TOKEN_KEY_BYTES = 32;
-export const TOKEN_NONCE_BYTES = 6;
+/** Of those that base64url has. */
+export const TOKEN_NONCE_CHARACTERS = 10;
 
 // As EC2's own tokens: 56 characters that begin with AQAAA, so that nothing which looks at them,
-// or holds them in a header, meets anything new.
-const VERSION = Buffer.from([1, 0, 0, 0]);
-const EXPIRY_BYTES = 6;
-const MAC_BYTES = 24;
-const CLAIMS_BYTES = VERSION.length + EXPIRY_BYTES + TOKEN_NONCE_BYTES;
-const TOKEN_SHAPE = /^[\w-]{54}==$/;
+// or holds them in a header, meets anything new. They are text all the way: made of bytes, the buffers of
+// their parts take about as long as the MAC.
+const VERSION = "AQAAA";
+/** Milliseconds since the epoch in nine digits, which do until the year 5188. */
+const END_RADIX = 36;
+const END_DIGITS = 9;
+const CLAIMS_LENGTH = VERSION.length + END_DIGITS + TOKEN_NONCE_CHARACTERS;
+/** 180 bits. */
+const MAC_CHARACTERS = 30;
+const PADDING = "==";
+const TOKEN_SHAPE = /^AQAAA[\da-z]{9}[\w-]{40}==$/;
 
 /** Whom a token is for, and what makes and proves it. */
 export interface TokenScope {
@@ -29,17 +35,15 @@ export interface TokenScope {
  * Nothing is remembered of it, so that a restart with the same key forgets none, and no caller can
  * fill a memory with them.
  *
- * @param options.nonce {@link TOKEN_NONCE_BYTES} bytes that make it unlike others of the same time.
+ * @param options.nonce {@link TOKEN_NONCE_CHARACTERS} of them, which make it unlike others of the same time.
  */
 export function issueSessionToken(
   { key, address, nowMs }: TokenScope,
-  { ttlSeconds, nonce }: { readonly ttlSeconds: number; readonly nonce: Buffer },
+  { ttlSeconds, nonce }: { readonly ttlSeconds: number; readonly nonce: string },
 ): string {
-  const claims = Buffer.alloc(CLAIMS_BYTES);
-  VERSION.copy(claims);
-  claims.writeUIntBE(nowMs + ttlSeconds * 1000, VERSION.length, EXPIRY_BYTES);
-  nonce.copy(claims, VERSION.length + EXPIRY_BYTES, 0, TOKEN_NONCE_BYTES);
-  return textOf(Buffer.concat([claims, macOf(claims, key, address)]));
+  const end = (nowMs + ttlSeconds * 1000).toString(END_RADIX).padStart(END_DIGITS, "0");
+  const claims = `${VERSION}${end}${nonce}`;
+  return `${claims}${macOf(claims, key, address)}${PADDING}`;
 }
 
 /**
@@ -51,13 +55,11 @@ export function tokenEndMs(
   { key, address }: Pick<TokenScope, "key" | "address">,
 ): number | undefined {
   if (!TOKEN_SHAPE.test(token)) return undefined;
-  const bytes = Buffer.from(token, "base64url");
-  // Bits that the last character has and no byte needs would give one token several spellings.
-  if (textOf(bytes) !== token) return undefined;
-  const claims = bytes.subarray(0, CLAIMS_BYTES);
-  if (!claims.subarray(0, VERSION.length).equals(VERSION)) return undefined;
-  if (!timingSafeEqual(bytes.subarray(CLAIMS_BYTES), macOf(claims, key, address))) return undefined;
-  return claims.readUIntBE(VERSION.length, EXPIRY_BYTES);
+  const claims = token.slice(0, CLAIMS_LENGTH);
+  const mac = Buffer.from(token.slice(CLAIMS_LENGTH, -PADDING.length));
+  const expected = Buffer.from(macOf(claims, key, address));
+  if (!timingSafeEqual(mac, expected)) return undefined;
+  return Number.parseInt(claims.slice(VERSION.length, VERSION.length + END_DIGITS), END_RADIX);
 }
 
 /**
@@ -71,11 +73,8 @@ export function parseTokenTtl(header: string | undefined): number | undefined {
   return isAllowed ? seconds : undefined;
 }
 
-function textOf(token: Buffer): string {
-  return `${token.toString("base64url")}==`;
-}
-
-function macOf(claims: Buffer, key: KeyObject, address: string): Buffer {
-  const mac = createHmac("sha256", key).update(claims).update(address).digest();
-  return mac.subarray(0, MAC_BYTES);
+/** Claims all have one length, so nothing of them can be taken for a part of the address. */
+function macOf(claims: string, key: KeyObject, address: string): string {
+  const mac = createHmac("sha256", key).update(`${claims}${address}`).digest("base64url");
+  return mac.slice(0, MAC_CHARACTERS);
 }

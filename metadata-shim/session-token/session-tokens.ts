@@ -1,7 +1,7 @@
-import { createSecretKey, randomFillSync } from "node:crypto";
+import { createSecretKey, randomBytes } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { Clock } from "../../lib/clock.ts";
-import { issueSessionToken, TOKEN_NONCE_BYTES, tokenEndMs } from "./session-token.ts";
+import { issueSessionToken, TOKEN_NONCE_CHARACTERS, tokenEndMs } from "./session-token.ts";
 
 /** The making and proving of session tokens, with key and clock. */
 export interface SessionTokens {
@@ -12,7 +12,8 @@ export interface SessionTokens {
 
 /** Clients show a token for hours, and before each call; a node has some hundred pods. */
 const MAX_PROVEN = 4096;
-const NONCES_AT_ONCE = 512;
+/** For 512 tokens: asking for random bytes has a price of its own, however few they are. */
+const NONCE_BYTES_AT_ONCE = 3840;
 
 /**
  * Makes session tokens of a key, and proves them. That one was proven is remembered, with its end:
@@ -25,16 +26,15 @@ export function createSessionTokens(key: Buffer, clock: Pick<Clock, "now">): Ses
   const proven = new LRUCache<string, { readonly address: string; readonly untilMs: number }>({
     max: MAX_PROVEN,
   });
-  const nonces = Buffer.alloc(TOKEN_NONCE_BYTES * NONCES_AT_ONCE);
-  let next = nonces.length;
+  let nonces = "";
 
-  function newNonce(): Buffer {
-    if (next === nonces.length) {
-      randomFillSync(nonces);
-      next = 0;
+  function newNonce(): string {
+    if (nonces.length < TOKEN_NONCE_CHARACTERS) {
+      nonces = randomBytes(NONCE_BYTES_AT_ONCE).toString("base64url");
     }
-    next += TOKEN_NONCE_BYTES;
-    return nonces.subarray(next - TOKEN_NONCE_BYTES, next);
+    const nonce = nonces.slice(0, TOKEN_NONCE_CHARACTERS);
+    nonces = nonces.slice(TOKEN_NONCE_CHARACTERS);
+    return nonce;
   }
 
   return {
