@@ -104,6 +104,17 @@ async function start(flags: readonly string[] = []): Promise<World> {
 }
 
 describe("the shim", () => {
+  it("gives back the memory of its start, once it knows the pods", async (t) => {
+    const gc = t.mock.fn();
+    globalThis.gc = gc as unknown as NodeJS.GCFunction;
+    t.after(() => {
+      globalThis.gc = undefined;
+    });
+    await using world = await start();
+    await world.shim.whenReady;
+    assert.equal(gc.mock.callCount(), 1);
+  });
+
   it("gives a pod on the host's network its role by its token, through a real exchange", async () => {
     await using world = await start();
     await world.shim.whenReady;

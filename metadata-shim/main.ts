@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { Registry } from "prom-client";
 import { systemClock, type Clock } from "../lib/clock.ts";
+import { giveMemoryBack } from "../lib/give-memory-back.ts";
 import { listen } from "../lib/http.ts";
 import { instanceMetadata } from "../lib/instance-metadata.ts";
 import { connect, type KubeConnection } from "../lib/kube/connection.ts";
@@ -306,6 +307,8 @@ export async function startShim(
       return removing;
     });
   }
+  // Who stops it before hears of it by `whenReady`.
+  pods.whenSynced.then(giveMemoryBack, () => {});
   const { port } = server;
   const ports = { port, adminPort: admin.port, metricsPort: metricsServer?.port };
   log.info({ profile, nodeName, ...ports }, "Listening");
