@@ -22,12 +22,12 @@ LABEL org.opencontainers.image.title="irsa-anywhere" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.base.name="${BASE}"
 
-# These and the flags of the ENTRYPOINT are the one place for the settings of memory: the benchmark reads
+# These and the flag of the ENTRYPOINT are the one place for the settings of memory: the benchmark reads
 # the lines and measures with them. A small young generation, an old one that is cleared when it has
 # grown by a quarter, and an allocator that gives back what it has freed: two fifths of the memory under
-# load, for a tenth more time. There is no limit to the heap, which grows with the cluster. With the flag
+# load, for a tenth more time. There is no limit to the heap, which grows with the cluster. With
 # `--expose-gc` a program may give back what only its start needed, as the metadata shim does.
-ENV NODE_OPTIONS="--max-semi-space-size=2"
+ENV NODE_OPTIONS="--max-semi-space-size=2 --expose-gc"
 ENV MALLOC_ARENA_MAX="1"
 ENV MALLOC_MMAP_THRESHOLD_="131072"
 ENV MALLOC_TRIM_THRESHOLD_="131072"
@@ -40,6 +40,6 @@ COPY --chmod=0444 LICENSE dist/*.mjs dist/irsa.cdx.json ./
 
 # As a number, since `runAsNonRoot` cannot be checked against a name; it is `nonroot` of distroless.
 USER ${RUN_AS}
-# The flags are none that Node takes from NODE_OPTIONS.
-ENTRYPOINT ["/nodejs/bin/node", "--heap-growing-percent=25", "--expose-gc", "/app/irsa.mjs"]
+# The flag is none that Node takes from NODE_OPTIONS.
+ENTRYPOINT ["/nodejs/bin/node", "--heap-growing-percent=25", "/app/irsa.mjs"]
 CMD ["--help"]

@@ -1,12 +1,11 @@
 /**
  * Collects what the start of a program has left, and gives the memory of it back to the machine: code
  * that only runs once, and all that was read to keep a little of it. Of itself Node does not, not even
- * when it is idle. It takes some hundred milliseconds, in which nothing else runs, so it is for when
- * nobody depends on the program yet.
+ * when it is idle. It takes about a tenth of a second, and who asks meanwhile waits for it.
  *
- * Needs Node's flag `--expose-gc`, with which the image starts it. Without it nothing happens.
+ * Needs Node's flag `--expose-gc`, which the image sets. Without it nothing happens.
  */
 export function giveMemoryBack(): void {
-  // "last-resort" is what V8 does before it gives up for want of memory: until nothing more goes.
+  // "last-resort" is what V8 does before it gives up for want of memory: several collections in a row.
   globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" });
 }

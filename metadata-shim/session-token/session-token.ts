@@ -9,8 +9,8 @@ export const TOKEN_KEY_BYTES = 32;
 export const TOKEN_NONCE_CHARACTERS = 10;
 
 // As EC2's own tokens: 56 characters that begin with AQAAA, so that nothing which looks at them,
-// or holds them in a header, meets anything new. They are text all the way: made of bytes, the buffers of
-// their parts take about as long as the MAC.
+// or holds them in a header, meets anything new. They are made as text: of bytes, the buffers of their
+// parts take about as long as the MAC.
 const VERSION = "AQAAA";
 /** Milliseconds since the epoch in nine digits, which do until the year 5188. */
 const END_RADIX = 36;
@@ -27,6 +27,7 @@ export interface TokenScope {
   readonly key: KeyObject;
   /** The caller's IP address, normalised: from any other one the token is worth nothing. */
   readonly address: string;
+  /** Whole milliseconds since the epoch. */
   readonly nowMs: number;
 }
 

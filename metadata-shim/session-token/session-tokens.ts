@@ -17,7 +17,7 @@ const NONCE_BYTES_AT_ONCE = 3840;
 
 /**
  * Makes session tokens of a key, and proves them. That one was proven is remembered, with its end:
- * the proof is half of the work of an answer. Nothing depends on what is remembered.
+ * the proof is a good part of the work of an answer. Nothing depends on what is remembered.
  *
  * @param key {@link TOKEN_KEY_BYTES} bytes.
  */

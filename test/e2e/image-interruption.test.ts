@@ -7,11 +7,13 @@ import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { buildahProblem } from "../../scripts/image/buildah.ts";
+import { untilWithin } from "../fakes/until.ts";
 import { mountsWith } from "../kubernetes/kernel-traces.ts";
 import { startRun } from "../kubernetes/killable-run.ts";
 import { processesWith, remainsOf } from "../kubernetes/remains.ts";
 
 const skip = (await buildahProblem()) ?? false;
+const untilBuilding = untilWithin({ limitMs: 60_000, pauseMs: 10 });
 const IMAGE = fileURLToPath(new URL("../../scripts/image.ts", import.meta.url));
 
 describe("a build of an image whose starter ends", { skip }, () => {
@@ -22,9 +24,13 @@ describe("a build of an image whose starter ends", { skip }, () => {
         await using out = await mkdtempDisposable(join(tmpdir(), "irsa-image-"));
         const file = join(out.path, "image.tar");
         await using run = await startRun(IMAGE, "--local-base", `--file=${file}`);
-        while (!(await isBuilding(run.folder, context))) await sleep(10);
+        await untilBuilding("buildah builds", () => isBuilding(run.folder, context));
         // Into its work, not into its start.
-        await sleep(500);
+        await sleep(200);
+        assert.ok(
+          await isBuilding(run.folder, context),
+          "buildah has ended too soon for this test",
+        );
         await run.end(signal);
         await run.startNext();
         assert.deepEqual(await remainsOf(run.folder), []);

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
 import { Socket } from "node:net";
 import { hostname, tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
@@ -51,14 +51,12 @@ export async function createWorkspace(parent = tmpdir()): Promise<Workspace> {
     path,
     name: basename(path),
     async [Symbol.asyncDispose]() {
-      if (keeper.exitCode === null && keeper.signalCode === null) {
-        const exited = once(keeper, "exit");
-        keeper.ref();
-        keeper.stdin?.end();
-        await exited;
-      }
-      // Does nothing unless somebody ended the keeper.
-      await rm(path, { recursive: true, force: true });
+      const isRemoved =
+        keeper.signalCode === null
+          ? await letKeep(keeper)
+          : // Somebody has ended it.
+            await letKeep(await startKeeper(path));
+      if (!isRemoved) throw new Error(`Cannot remove ${path}: the next start will try it again`);
     },
   };
 }
@@ -74,6 +72,17 @@ async function startKeeper(path: string): Promise<ChildProcess> {
   return keeper;
 }
 
+/** Has a keeper do its work, and tells whether all is removed. */
+async function letKeep(keeper: ChildProcess): Promise<boolean> {
+  if (keeper.exitCode === null && keeper.signalCode === null) {
+    const exited = once(keeper, "exit");
+    keeper.ref();
+    keeper.stdin?.end();
+    await exited;
+  }
+  return keeper.exitCode === 0;
+}
+
 /**
  * Removes the folders whose owner is gone. Those of a live process stay, and those of another host,
  * of which this one cannot tell (a shared folder of two containers).
@@ -86,9 +95,8 @@ async function removeOrphans(parent: string): Promise<void> {
       const owner = await readFile(join(path, OWNER_FILE), "utf8").catch(() => "");
       const [host, pid] = owner.split(" ");
       if (host !== hostname() || processExists(Number(pid))) return;
-      const keeper = await startKeeper(path);
-      keeper.stdin?.end();
-      await once(keeper, "exit");
+      if (await letKeep(await startKeeper(path))) return;
+      process.stderr.write(`Cannot remove ${path}, which a run that has ended left behind\n`);
     }),
   );
 }
