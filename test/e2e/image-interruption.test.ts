@@ -18,7 +18,7 @@ const IMAGE = fileURLToPath(new URL("../../scripts/image.ts", import.meta.url));
 
 describe("a build of an image whose starter ends", { skip }, () => {
   for (const signal of ["SIGINT", "SIGKILL"] as const) {
-    // The first of several calls of buildah makes its store, and the second is within a base.
+    // Without layers below, and on those of another image, which other drivers would mount.
     for (const context of ["build/base", "build/context"]) {
       it(`by ${signal} while buildah works on ${context}`, async () => {
         await using out = await mkdtempDisposable(join(tmpdir(), "irsa-image-"));

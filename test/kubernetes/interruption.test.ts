@@ -1,10 +1,7 @@
 // However the process that started a control plane ends, nothing is left of it.
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtempDisposable, readdir, writeFile } from "node:fs/promises";
-import { hostname, tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { readdir } from "node:fs/promises";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -15,16 +12,13 @@ import { startRun } from "./killable-run.ts";
 import { cgroupsOf, mountsWith, namespacesOf, processesIn } from "./kernel-traces.ts";
 import { missingNodeParts } from "./nodes/missing-node-parts.ts";
 import { lasting, processesWith, remainsOf } from "./remains.ts";
-import { runCommand } from "./run-command.ts";
 import { createReadyPod, toolsPod } from "./running-pod.ts";
-import { createWorkspace } from "./workspace.ts";
 
 const skip = (await missingComponents(process.env)) ?? false;
 const skipNodes = (await missingNodeParts(process.env)) ?? false;
 const linksBefore = skipNodes === false ? (await readdir("/sys/class/net")).toSorted() : [];
 const kubeletMountsBefore = await mountsWith("kubelet");
 const Shells = z.object({ kubeconfig: z.string(), shells: z.record(z.string(), z.string()) });
-const WORKSPACE = new URL("workspace.ts", import.meta.url).href;
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 
 describe("a control plane whose starter ends", { skip }, () => {
@@ -94,49 +88,6 @@ describe("a cluster whose starter ends", { skip: skipNodes }, () => {
     await assertNothingLeft(run.folder, namespaces, cgroups);
   });
 });
-
-describe("what cannot be removed", { skip: skipNodes }, () => {
-  it("is left to the next start, which knows it by its owner", async () => {
-    await using parent = await mkdtempDisposable(join(tmpdir(), "irsa-workspaces-"));
-    const mounted = join(parent.path, "irsa-kube-old", "a-mount");
-    await mkdir(mounted, { recursive: true });
-    const gone = spawnSync(process.execPath, ["--version"]).pid;
-    await writeFile(join(dirname(mounted), "owner"), `${hostname()} ${gone}`);
-    await inMountsOfItsOwn(
-      parent.path,
-      `execFileSync("mount", ["-t", "tmpfs", "tmpfs", ${JSON.stringify(mounted)}]);
-      await (await createWorkspace())[Symbol.asyncDispose]();`,
-    );
-    assert.deepEqual(await readdir(parent.path), ["irsa-kube-old"]);
-    await (await createWorkspace(parent.path))[Symbol.asyncDispose]();
-    assert.deepEqual(await readdir(parent.path), []);
-  });
-
-  it("is left so too by the run that made it, which says so", async () => {
-    await using parent = await mkdtempDisposable(join(tmpdir(), "irsa-workspaces-"));
-    const told = await inMountsOfItsOwn(
-      parent.path,
-      `const workspace = await createWorkspace();
-      execFileSync("mount", ["-t", "tmpfs", "-o", "X-mount.mkdir", "tmpfs", workspace.path + "/a-mount"]);
-      const end = await workspace[Symbol.asyncDispose]().then(() => "removed", (err) => err.message);
-      console.log(end);`,
-    );
-    assert.match(told, /^Cannot remove .*: the next start will try it again\n$/);
-    const [name = ""] = await readdir(parent.path);
-    assert.deepEqual((await readdir(join(parent.path, name))).toSorted(), ["a-mount", "owner"]);
-    await (await createWorkspace(parent.path))[Symbol.asyncDispose]();
-    assert.deepEqual(await readdir(parent.path), []);
-  });
-});
-
-/** Runs a script, so that nothing stays mounted, and resolves with its stdout. */
-async function inMountsOfItsOwn(folder: string, script: string): Promise<string> {
-  const imports = `import { execFileSync } from "node:child_process";
-    import { createWorkspace } from ${JSON.stringify(WORKSPACE)};`;
-  const unshared = ["unshare", "--mount", "--propagation=private"];
-  const node = [process.execPath, "--input-type=module", "--eval", `${imports}\n${script}`];
-  return runCommand([...unshared, ...node], { env: { ...process.env, TMPDIR: folder } });
-}
 
 async function assertNothingLeft(
   folder: string,

@@ -51,12 +51,10 @@ export async function createWorkspace(parent = tmpdir()): Promise<Workspace> {
     path,
     name: basename(path),
     async [Symbol.asyncDispose]() {
-      const isRemoved =
-        keeper.signalCode === null
-          ? await letKeep(keeper)
-          : // Somebody has ended it.
-            await letKeep(await startKeeper(path));
-      if (!isRemoved) throw new Error(`Cannot remove ${path}: the next start will try it again`);
+      // Somebody may have ended it.
+      const able = keeper.signalCode === null ? keeper : await startKeeper(path);
+      if (!(await letKeep(able)))
+        throw new Error(`Cannot remove ${path}: the next start will try it again`);
     },
   };
 }
