@@ -5,6 +5,7 @@ import { ask, type Reply } from "../test/fakes/ask.ts";
 import { createCollectedLog } from "../test/fakes/collected-log.ts";
 import { allowEveryPod, giveEveryPod } from "../test/fakes/given-role.ts";
 import { createMovedClock, type MovedClock } from "../test/fakes/moved-clock.ts";
+import { servePodsHere } from "../test/fakes/serve-pods-here.ts";
 import { createApp, type AppDeps, type ProtocolRules } from "./app.ts";
 import type { Caller, HttpTokens } from "./caller/caller.ts";
 import { METADATA_HOSTS } from "./imds/allowed-hosts.ts";
@@ -13,7 +14,6 @@ import { createResourceFinder } from "./imds/resource-finder.ts";
 import { TOKEN_KEY_BYTES } from "./session-token/session-token.ts";
 import { createMetrics } from "./metrics.ts";
 import { createSessionTokens } from "./session-token/session-tokens.ts";
-import { servePods } from "./server.ts";
 
 const ROLE = "arn:aws:iam::111122223333:role/team/app-role";
 const ROLES = "/latest/meta-data/iam/security-credentials";
@@ -75,12 +75,7 @@ async function start(changes: Partial<AppDeps> = {}): Promise<World> {
     metrics: createMetrics(registry),
     ...changes,
   });
-  const server = await servePods(app, {
-    port: 0,
-    host: "127.0.0.1",
-    drainMs: 100,
-    onRefusedConnection: () => {},
-  });
+  const server = await servePodsHere(app);
   const place = { host: "127.0.0.1", port: server.port };
   const self: World = Object.assign(world, {
     clock,

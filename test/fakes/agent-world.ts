@@ -9,12 +9,12 @@ import { ClusterKeys } from "../../metadata-shim/container-credentials/cluster-k
 import { createLifeOfPod } from "../../metadata-shim/container-credentials/life-of-pod.ts";
 import { createTokenVerifier } from "../../metadata-shim/container-credentials/token-verifier.ts";
 import { createMetrics } from "../../metadata-shim/metrics.ts";
-import { servePods } from "../../metadata-shim/server.ts";
 import { newSigningKey, signToken, type SigningKey } from "../aws/fixtures/signing-keys.ts";
 import { ask, type Reply } from "./ask.ts";
 import { createCollectedLog } from "./collected-log.ts";
 import { allowEveryPod, giveEveryPod } from "./given-role.ts";
 import { createMovedClock, type MovedClock } from "./moved-clock.ts";
+import { servePodsHere } from "./serve-pods-here.ts";
 
 const AUDIENCE = "pods.eks.amazonaws.com";
 const NODE = "node-1";
@@ -81,12 +81,7 @@ export async function startAgent(
     metrics: createMetrics(new Registry()),
     ...changes,
   });
-  const server = await servePods(app, {
-    port: 0,
-    host: "127.0.0.1",
-    drainMs: 100,
-    onRefusedConnection: () => {},
-  });
+  const server = await servePodsHere(app);
   return {
     clock,
     api,
