@@ -1,4 +1,4 @@
-import { createSecretKey, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { Clock } from "../../lib/clock.ts";
 import { issueSessionToken, TOKEN_NONCE_CHARACTERS, tokenEndMs } from "./session-token.ts";
@@ -22,7 +22,7 @@ const NONCE_BYTES_AT_ONCE = 3840;
  * @param key {@link TOKEN_KEY_BYTES} bytes.
  */
 export function createSessionTokens(key: Buffer, clock: Pick<Clock, "now">): SessionTokens {
-  const secret = createSecretKey(key);
+  const secret = key.toString("base64url");
   const proven = new LRUCache<string, { readonly address: string; readonly untilMs: number }>({
     max: MAX_PROVEN,
   });
