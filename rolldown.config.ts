@@ -1,4 +1,5 @@
 import { defineConfig } from "rolldown";
+import { oneBytePlugin } from "./scripts/one-byte-plugin.ts";
 import { sbomPlugin } from "./scripts/sbom-plugin.ts";
 
 const scriptFile = (name: string): string => new URL(`scripts/${name}`, import.meta.url).pathname;
@@ -28,7 +29,8 @@ export default defineConfig({
       { test: /\/(@kubernetes\/client-node|@aws-sdk|@smithy)\//, sideEffects: false },
     ],
   },
-  plugins: [sbomPlugin("irsa.cdx.json")],
+  // The SBOM has the hashes of what the other one has written.
+  plugins: [oneBytePlugin(), sbomPlugin("irsa.cdx.json")],
   output: {
     format: "esm",
     dir: "dist",
