@@ -1,171 +1,59 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { setImmediate as nextTurn } from "node:timers/promises";
 import * as fc from "fast-check";
-import { createCollectedLog } from "../../test/fakes/collected-log.ts";
-import { createMovedClock, type MovedClock } from "../../test/fakes/moved-clock.ts";
 import {
-  startObjectServer,
-  type ObjectFault,
-  type ObjectServer,
-} from "../../test/fakes/object-server.ts";
-import { until } from "../../test/fakes/until.ts";
-import { connect } from "./connection.ts";
+  LEASE_PATH,
+  pass,
+  settle,
+  startLeaseWorld,
+  type LeaseWorld,
+} from "../../test/fakes/lease-world.ts";
 import { LeaseObject } from "./lease-object.ts";
-import { startLease, type Lease } from "./lease.ts";
 
-const PATH = "/apis/coordination.k8s.io/v1/namespaces/eks/leases/webhook";
 const DURATION_MS = 15_000;
 const RENEW_DEADLINE_MS = 10_000;
 
-/** One replica with a clock of its own and a count of its open requests. */
-interface Replica {
-  readonly lease: Lease;
-  readonly clock: MovedClock;
-  readonly lines: readonly Readonly<Record<string, unknown>>[];
-  /** How far its wall clock is from the time that its timers measure. */
-  skewMs: number;
-  /** What goes wrong with its next requests. */
-  fault: ObjectFault | undefined;
-  /** Whether it has a request under way. */
-  readonly isAsking: boolean;
-  /** How many runs of its task are going on. */
-  readonly working: number;
-  readonly runs: number;
-}
-
-let server: ObjectServer;
-let stack: AsyncDisposableStack;
+let world: LeaseWorld;
 beforeEach(async () => {
-  stack = new AsyncDisposableStack();
-  server = stack.use(await startObjectServer());
+  world = await startLeaseWorld();
 });
-afterEach(() => stack.disposeAsync());
-
-function startReplica(identity: string, { startMs = Date.UTC(2026, 0, 1) } = {}): Replica {
-  const connection = connect({ kubeApi: `${server.url}/${identity}` });
-  const clock = createMovedClock(startMs);
-  const { log, lines } = createCollectedLog();
-  let asking = 0;
-  let working = 0;
-  let runs = 0;
-  let skewMs = 0;
-  const lease = stack.use(
-    startLease({
-      connection: {
-        async request(request) {
-          asking += 1;
-          try {
-            return await connection.request(request);
-          } finally {
-            asking -= 1;
-          }
-        },
-      },
-      namespace: "eks",
-      name: "webhook",
-      identity,
-      clock: {
-        now: () => clock.now() + skewMs,
-        sleep: (ms, signal) => clock.sleep(ms, signal),
-      },
-      log,
-      random: () => 0,
-    }),
-  );
-  lease.whileHeld(async (signal) => {
-    working += 1;
-    runs += 1;
-    await clock.sleep(Number.MAX_SAFE_INTEGER, signal);
-    working -= 1;
-  });
-  return {
-    lease,
-    clock,
-    lines,
-    get skewMs() {
-      return skewMs;
-    },
-    set skewMs(ms) {
-      skewMs = ms;
-    },
-    fault: undefined,
-    get isAsking() {
-      return asking > 0;
-    },
-    get working() {
-      return working;
-    },
-    get runs() {
-      return runs;
-    },
-  };
-}
-
-/** Has the server treat each replica as its `fault` says; replicas are told apart by a path prefix. */
-function serve(replicas: Readonly<Record<string, Replica>>): void {
-  server.faultOf = ({ prefix }) => replicas[prefix]?.fault;
-}
-
-/** Waits until nothing is under way any more; held requests stay. */
-async function settle(...replicas: readonly Replica[]): Promise<void> {
-  const isBusy = ({ isAsking, fault }: Replica): boolean => isAsking && fault?.kind !== "hold";
-  await until("all requests are answered", () => !replicas.some(isBusy));
-  for (let turns = 0; turns < 3; turns += 1) await nextTurn();
-  if (replicas.some(isBusy)) await settle(...replicas);
-}
-
-/** Lets time go by for all, in steps, as it does when nothing stands still. */
-async function pass(ms: number, ...replicas: readonly Replica[]): Promise<void> {
-  for (let passedMs = 0; passedMs < ms; passedMs += 500) {
-    for (const { clock } of replicas) clock.advance(500);
-    await settle(...replicas);
-    assert.ok(replicas.filter(({ lease }) => lease.held).length <= 1, "two holders");
-    assert.ok(replicas.reduce((sum, { working }) => sum + working, 0) <= 1, "work done twice");
-  }
-}
-
-function stored(): NonNullable<LeaseObject["spec"]> {
-  const { spec } = LeaseObject.parse(server.objects.get(PATH));
-  assert.ok(spec);
-  return spec;
-}
+afterEach(() => world[Symbol.asyncDispose]());
 
 describe("startLease", () => {
   it("creates the Lease, holds it and renews it", async () => {
-    const a = startReplica("a");
+    const a = world.startReplica("a");
     await settle(a);
     assert.equal(a.lease.held, true);
-    const first = stored();
+    const first = world.stored();
     assert.match(first.holderIdentity ?? "", /^a_[0-9a-f-]{36}$/);
     assert.equal(first.acquireTime, "2026-01-01T00:00:00.000000Z");
     await pass(60_000, a);
     assert.equal(a.lease.held, true);
     assert.equal(a.runs, 1);
-    const { renewTime, ...rest } = stored();
+    const { renewTime, ...rest } = world.stored();
     assert.equal(renewTime, "2026-01-01T00:01:00.000000Z");
     assert.deepEqual({ ...rest, renewTime: first.renewTime }, first);
     // The first read, the creation, and an update without a read every two seconds.
     assert.deepEqual(
       ["GET", "POST", "PUT"].map(
-        (m) => server.requests.filter(({ method }) => method === m).length,
+        (m) => world.server.requests.filter(({ method }) => method === m).length,
       ),
       [1, 1, 30],
     );
   });
 
   it("gives it to one of two that start at once, and to the other when that one stops", async () => {
-    const [a, b] = [startReplica("a"), startReplica("b")];
+    const [a, b] = [world.startReplica("a"), world.startReplica("b")];
     await settle(a, b);
     const [holder, other] = a.lease.held ? [a, b] : [b, a];
     await pass(30_000, a, b);
     assert.deepEqual([holder.lease.held, other.lease.held], [true, false]);
     await holder.lease[Symbol.asyncDispose]();
     assert.deepEqual([holder.lease.held, holder.working], [false, 0]);
-    assert.equal(stored().holderIdentity, "");
+    assert.equal(world.stored().holderIdentity, "");
     await pass(3000, other);
     assert.deepEqual([other.lease.held, other.runs], [true, 1]);
-    assert.equal(stored().leaseTransitions, 1);
+    assert.equal(world.stored().leaseTransitions, 1);
   });
 
   for (const [name, skewMs] of [
@@ -174,10 +62,10 @@ describe("startLease", () => {
     ["an hour ahead", 3_600_000],
   ] as const) {
     it(`goes from a silent holder to a replica ${name} after the duration, no sooner`, async () => {
-      const a = startReplica("a");
+      const a = world.startReplica("a");
       await settle(a);
-      const b = startReplica("b", { startMs: a.clock.now() + skewMs });
-      serve({ a });
+      const b = world.startReplica("b", { startMs: a.clock.now() + skewMs });
+      world.serve({ a });
       await pass(20_000, a, b);
       assert.equal(a.lease.held, true);
       a.fault = { kind: "close" };
@@ -197,9 +85,9 @@ describe("startLease", () => {
   }
 
   it("is not taken when the wall clock of the one that waits is set", async () => {
-    const a = startReplica("a");
+    const a = world.startReplica("a");
     await settle(a);
-    const b = startReplica("b");
+    const b = world.startReplica("b");
     await pass(4000, a, b);
     b.skewMs = 86_400_000;
     await pass(20_000, a, b);
@@ -207,9 +95,9 @@ describe("startLease", () => {
   });
 
   it("is not held by one whose clock was set back once it cannot renew", async () => {
-    const a = startReplica("a");
+    const a = world.startReplica("a");
     await settle(a);
-    serve({ a });
+    world.serve({ a });
     a.skewMs = -86_400_000;
     a.fault = { kind: "status", status: 500 };
     await pass(RENEW_DEADLINE_MS, a);
@@ -217,7 +105,7 @@ describe("startLease", () => {
   });
 
   it("is not held by one that stood still, before its timers have noticed", async () => {
-    const a = startReplica("a");
+    const a = world.startReplica("a");
     await settle(a);
     a.skewMs = RENEW_DEADLINE_MS - 1;
     assert.equal(a.lease.held, true);
@@ -226,9 +114,9 @@ describe("startLease", () => {
   });
 
   it("counts a renewal from when it was sent, and not at all when it was answered too late", async () => {
-    const a = startReplica("a");
+    const a = world.startReplica("a");
     await settle(a);
-    serve({ a });
+    world.serve({ a });
     const gate = Promise.withResolvers<void>();
     a.fault = { kind: "hold", until: gate.promise };
     await pass(2000, a);
@@ -247,10 +135,13 @@ describe("startLease", () => {
   });
 
   it("stays with the holder through a conflict, and through a renewal whose answer is lost", async () => {
-    const a = startReplica("a");
+    const a = world.startReplica("a");
     await settle(a);
-    serve({ a });
-    server.put(PATH, { ...server.objects.get(PATH), metadata: { labels: { team: "x" } } });
+    world.serve({ a });
+    world.server.put(LEASE_PATH, {
+      ...world.server.objects.get(LEASE_PATH),
+      metadata: { labels: { team: "x" } },
+    });
     await pass(4000, a);
     a.fault = { kind: "lost-answer" };
     await pass(4000, a);
@@ -261,25 +152,25 @@ describe("startLease", () => {
     a.fault = undefined;
     await pass(4000, a);
     assert.deepEqual([a.lease.held, a.runs], [true, 1]);
-    assert.deepEqual(server.objects.get(PATH)?.metadata["labels"], { team: "x" });
+    assert.deepEqual(world.server.objects.get(LEASE_PATH)?.metadata["labels"], { team: "x" });
   });
 
   it("ends as soon as another is seen to hold it", async () => {
-    const a = startReplica("a");
+    const a = world.startReplica("a");
     await settle(a);
-    const { spec } = LeaseObject.parse(server.objects.get(PATH));
-    server.put(PATH, { spec: { ...spec, holderIdentity: "b" } });
+    const { spec } = LeaseObject.parse(world.server.objects.get(LEASE_PATH));
+    world.server.put(LEASE_PATH, { spec: { ...spec, holderIdentity: "b" } });
     await pass(4500, a);
     assert.deepEqual([a.lease.held, a.working], [false, 0]);
   });
 
   it("is not won by one that waits when it is deleted under the holder", async () => {
-    const [a, b] = [startReplica("a"), startReplica("b")];
+    const [a, b] = [world.startReplica("a"), world.startReplica("b")];
     await pass(4000, a, b);
     const [holder, other] = a.lease.held ? [a, b] : [b, a];
-    serve({ a, b });
+    world.serve({ a, b });
     holder.fault = { kind: "close" };
-    server.remove(PATH);
+    world.server.remove(LEASE_PATH);
     await pass(4000, a, b);
     holder.fault = undefined;
     await pass(6000, a, b);
@@ -288,18 +179,18 @@ describe("startLease", () => {
 
   for (const spec of [undefined, null, {}, { holderIdentity: "" }, { holderIdentity: null }]) {
     it(`takes a Lease that says ${JSON.stringify(spec)}`, async () => {
-      server.put(PATH, { spec });
-      const a = startReplica("a");
+      world.server.put(LEASE_PATH, { spec });
+      const a = world.startReplica("a");
       await settle(a);
       assert.equal(a.lease.held, true);
     });
   }
 
   it("says once why it cannot claim it, and goes on trying", async () => {
-    server.faultOf = () => ({ kind: "status", status: 403 });
-    const a = startReplica("a");
+    world.server.faultOf = () => ({ kind: "status", status: 403 });
+    const a = world.startReplica("a");
     await pass(10_000, a);
-    server.faultOf = () => undefined;
+    world.server.faultOf = () => undefined;
     await pass(2000, a);
     assert.equal(a.lease.held, true);
     const warnings = a.lines.filter(({ level }) => level === 40);
@@ -315,7 +206,7 @@ describe("startLease", () => {
   });
 
   it("starts failed work again, and work that is added late at once", async () => {
-    const a = startReplica("a");
+    const a = world.startReplica("a");
     await settle(a);
     const seen: string[] = [];
     a.lease.whileHeld(async () => {
@@ -329,21 +220,21 @@ describe("startLease", () => {
   });
 
   it("is released only after the work has ended", async () => {
-    const a = startReplica("a");
+    const a = world.startReplica("a");
     const gate = Promise.withResolvers<void>();
     a.lease.whileHeld(() => gate.promise);
     await settle(a);
     const stopped = a.lease[Symbol.asyncDispose]();
     await settle(a);
     assert.equal(a.lease.held, false);
-    assert.equal(stored().holderIdentity, a.lease.identity);
+    assert.equal(world.stored().holderIdentity, a.lease.identity);
     gate.resolve();
     await stopped;
-    assert.equal(stored().holderIdentity, "");
+    assert.equal(world.stored().holderIdentity, "");
   });
 
   it("is left to run out when the work does not end in time", async () => {
-    const a = startReplica("a");
+    const a = world.startReplica("a");
     const gate = Promise.withResolvers<void>();
     a.lease.whileHeld(() => gate.promise);
     await settle(a);
@@ -351,7 +242,7 @@ describe("startLease", () => {
     a.clock.advance(RENEW_DEADLINE_MS);
     gate.resolve();
     await stopped;
-    assert.equal(stored().holderIdentity, a.lease.identity);
+    assert.equal(world.stored().holderIdentity, a.lease.identity);
   });
 
   it("never has two holders, whatever fails and however the clocks run", async () => {
@@ -368,9 +259,9 @@ describe("startLease", () => {
     const step = fc.record({ a: fault, b: fault, count: fc.integer({ min: 1, max: 20 }) });
     await fc.assert(
       fc.asyncProperty(paceMs, paceMs, fc.array(step, { maxLength: 12 }), async (pa, pb, steps) => {
-        server.remove(PATH);
-        const [a, b] = [startReplica("a"), startReplica("b")];
-        serve({ a, b });
+        world.server.remove(LEASE_PATH);
+        const [a, b] = [world.startReplica("a"), world.startReplica("b")];
+        world.serve({ a, b });
         for (const { count, ...faults } of steps) {
           a.fault = faults.a;
           b.fault = faults.b;
