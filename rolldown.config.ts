@@ -1,5 +1,5 @@
 import { defineConfig } from "rolldown";
-import { oneBytePlugin } from "./scripts/one-byte-plugin.ts";
+import { asciiPlugin } from "./scripts/ascii-plugin.ts";
 import { sbomPlugin } from "./scripts/sbom-plugin.ts";
 
 const scriptFile = (name: string): string => new URL(`scripts/${name}`, import.meta.url).pathname;
@@ -30,7 +30,7 @@ export default defineConfig({
     ],
   },
   // The SBOM has the hashes of what the other one has written.
-  plugins: [oneBytePlugin(), sbomPlugin("irsa.cdx.json")],
+  plugins: [asciiPlugin(), sbomPlugin("irsa.cdx.json")],
   output: {
     format: "esm",
     dir: "dist",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -38,6 +38,14 @@ describe("the bundle", () => {
     const result = await run(process.execPath, [join(dirname(bundle), "all.mjs")]);
     // With the undici of Node each program would need several MB more (scripts/http-alone.ts).
     assert.deepEqual(result, { stdout: "[]\n", stderr: "" });
+  });
+
+  it("is written in ASCII, as one wide character doubles a file in memory", async () => {
+    const place = dirname(bundle);
+    const programs = (await readdir(place)).filter((file) => file.endsWith(".mjs"));
+    const texts = await Promise.all(programs.map((file) => readFile(join(place, file), "utf8")));
+    const wide = programs.filter((_file, i) => /[^\0-\x7f]/.test(texts[i] ?? ""));
+    assert.deepEqual(wide, []);
   });
 
   it("knows its version and every command", async () => {
