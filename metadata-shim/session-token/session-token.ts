@@ -9,8 +9,7 @@ export const TOKEN_KEY_BYTES = 32;
 export const TOKEN_NONCE_CHARACTERS = 10;
 
 // As EC2's own tokens: 56 characters that begin with AQAAA, so that nothing which looks at them,
-// or holds them in a header, meets anything new. They are made as text: of bytes, the buffers of their
-// parts take about as long as the MAC.
+// or holds them in a header, meets anything new. They are made as text: buffers of their parts cost more.
 const VERSION = "AQAAA";
 /** Milliseconds since the epoch in nine digits, which do until the year 5188. */
 const END_RADIX = 36;
@@ -76,8 +75,8 @@ export function parseTokenTtl(header: string | undefined): number | undefined {
 
 /**
  * The key before the message is a MAC with SHA-3, whose state nobody can go on from (the Keccak team,
- * "Strengths of Keccak"): one call, where an HMAC takes as long as all else that a token needs. Key and
- * claims each have one length, so nothing of them can be taken for a part of the address.
+ * "Strengths of Keccak"). It is one call, and a HMAC is most of the work of a token. Key and claims
+ * each have one length, so nothing of them can be taken for a part of the address.
  */
 function macOf(claims: string, key: string, address: string): string {
   return hash("sha3-256", `${key}${claims}${address}`, "base64url").slice(0, MAC_CHARACTERS);
