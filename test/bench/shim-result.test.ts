@@ -62,17 +62,22 @@ describe("the goals of the shim", () => {
     assert.deepEqual(at(449), ["container: at least 450 of 500 events a second came in"]);
   });
 
-  it("are missed by a long p99 while events come in, and by memory at each time", () => {
+  it("are missed by a long p99 while events come in", () => {
     const { whileEvents } = measured();
     const late = { ...whileEvents.credentials, p99Ms: 11 };
-    const changes = {
-      whileEvents: { ...whileEvents, credentials: late },
-      residentMb: { ready: 91, withCredentials: 90, afterLoad: 92 },
-    };
-    assert.deepEqual(missedOf(measured(changes)), [
+    assert.deepEqual(missedOf(measured({ whileEvents: { ...whileEvents, credentials: late } })), [
       "credentials: p99 below 10 ms while events come in",
-      "at most 90 MB resident with all pods known",
-      "at most 90 MB resident after the load",
     ]);
   });
+
+  for (const [time, goal] of [
+    ["ready", "at most 90 MB resident with all pods known"],
+    ["withCredentials", "at most 90 MB resident with credentials of all pods of the node"],
+    ["afterLoad", "at most 90 MB resident after the load"],
+  ] as const) {
+    it(`are missed by memory at its time alone: ${time}`, () => {
+      const residentMb = { ...measured().residentMb, [time]: 91 };
+      assert.deepEqual(missedOf(measured({ residentMb })), [goal]);
+    });
+  }
 });
