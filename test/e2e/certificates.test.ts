@@ -3,13 +3,10 @@ import { after, before, describe, it } from "node:test";
 import { fingerprintOf } from "../../webhook/certificates/certificate-state.ts";
 import { untilWithin } from "../fakes/until.ts";
 import { missingComponents } from "../kubernetes/components.ts";
+import { askReplica } from "./certificates/ask-replica.ts";
 import { isInForce, startPodLoad } from "./certificates/pod-load.ts";
 import { createTrustCheck } from "./certificates/trust-check.ts";
-import {
-  askReplica,
-  startWebhookReplicas,
-  type WebhookReplicas,
-} from "./certificates/webhook-replicas.ts";
+import { startWebhookReplicas, type WebhookReplicas } from "./certificates/webhook-replicas.ts";
 
 // The webhook makes its own certificates, with the rights of its documentation and no more, and
 // rotates certificate and CA while pods are created in a namespace where a failed call refuses the

@@ -8,6 +8,7 @@ import { createMovedClock, type MovedClock } from "./moved-clock.ts";
 import { startObjectServer, type ObjectFault, type ObjectServer } from "./object-server.ts";
 import { until } from "./until.ts";
 
+/** Where the one Lease is that replicas want. */
 export const LEASE_PATH = "/apis/coordination.k8s.io/v1/namespaces/eks/leases/webhook";
 
 /** One replica with a clock of its own and a count of its open requests. */
@@ -32,7 +33,11 @@ export interface LeaseWorld extends AsyncDisposable {
   startReplica(identity: string, options?: { readonly startMs?: number }): LeaseReplica;
   /** Has the server treat each replica, by its identity, as its `fault` says. */
   serve(replicas: Readonly<Record<string, LeaseReplica>>): void;
-  /** What the Lease says. */
+  /**
+   * What the Lease says.
+   *
+   * @throws Error when there is none.
+   */
   stored(): NonNullable<LeaseObject["spec"]>;
 }
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { KubeConnection } from "../../../lib/kube/connection.ts";
 
+/** Of the ServiceAccount `reader` in the namespace `covered`. */
 export const ROLE = "arn:aws:iam::111122223333:role/reader";
 const PODS = "/api/v1/namespaces/covered/pods";
 

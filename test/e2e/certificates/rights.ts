@@ -1,5 +1,5 @@
-/** Of the Secret and the Lease. */
-export const NAME = "pod-identity-webhook";
+/** The webhook's Secret and its Lease have this name. */
+export const WEBHOOK_NAME = "pod-identity-webhook";
 
 const READ = ["get", "list", "watch"];
 const CLUSTER_RULES = [
@@ -15,9 +15,9 @@ const LEASES = { apiGroups: ["coordination.k8s.io"], resources: ["leases"] };
 const SECRETS = { apiGroups: [""], resources: ["secrets"] };
 const NAMESPACE_RULES = [
   { ...SECRETS, verbs: ["create"] },
-  { ...SECRETS, resourceNames: [NAME], verbs: ["list", "watch", "update"] },
+  { ...SECRETS, resourceNames: [WEBHOOK_NAME], verbs: ["list", "watch", "update"] },
   { ...LEASES, verbs: ["create"] },
-  { ...LEASES, resourceNames: [NAME], verbs: ["get", "update"] },
+  { ...LEASES, resourceNames: [WEBHOOK_NAME], verbs: ["get", "update"] },
 ];
 
 /** Gives the webhook's ServiceAccount the rights of its documentation, and no more. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { distrusting } from "../../../webhook/certificates/ca-bundle-patch.ts";
-import { askReplica, type WebhookReplicas } from "./webhook-replicas.ts";
+import { askReplica } from "./ask-replica.ts";
+import type { WebhookReplicas } from "./webhook-replicas.ts";
 
 /** How far an API server or a replica may be behind; less than the overlap of the CAs. */
 const LAG_MS = { min: 1000, max: 2000 };

@@ -1,14 +1,9 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import type { IncomingMessage } from "node:http";
-import { request } from "node:https";
 import { join } from "node:path";
-import { TLSSocket } from "node:tls";
 import { z } from "zod";
 import { connect, type KubeConnection } from "../../../lib/kube/connection.ts";
 import { holderOf, LeaseObject } from "../../../lib/kube/lease-object.ts";
-import { fingerprintOf } from "../../../webhook/certificates/certificate-state.ts";
 import { parseSecretData } from "../../../webhook/certificates/secret-data.ts";
 import {
   mutatingWebhookConfiguration,
@@ -19,8 +14,9 @@ import { untilWithin } from "../../fakes/until.ts";
 import { startControlPlane } from "../../kubernetes/control-plane.ts";
 import { startSupervised, type SupervisedProcess } from "../../kubernetes/supervised-process.ts";
 import { createWorkspace } from "../../kubernetes/workspace.ts";
+import { askReplica } from "./ask-replica.ts";
 import { ROLE } from "./pod-load.ts";
-import { grantRights, NAME } from "./rights.ts";
+import { grantRights, WEBHOOK_NAME } from "./rights.ts";
 
 const ADMISSION = "/apis/admissionregistration.k8s.io/v1";
 const until = untilWithin({ limitMs: 60_000, pauseMs: 200 });
@@ -96,7 +92,7 @@ export async function startWebhookReplicas(stack: AsyncDisposableStack): Promise
     balancer,
     running,
     async replaceHolder(between) {
-      const lease = await get(`/apis/coordination.k8s.io/v1/namespaces/eks/leases/${NAME}`);
+      const lease = await get(`/apis/coordination.k8s.io/v1/namespaces/eks/leases/${WEBHOOK_NAME}`);
       const [name = ""] = (holderOf(LeaseObject.parse(lease)) ?? "").split("_");
       const holder = running.get(name);
       assert.ok(holder, `the Lease is held by ${JSON.stringify(name)}`);
@@ -109,7 +105,7 @@ export async function startWebhookReplicas(stack: AsyncDisposableStack): Promise
     },
     async storedState() {
       return parseSecretData(
-        Secret.parse(await get(`/api/v1/namespaces/eks/secrets/${NAME}`)).data,
+        Secret.parse(await get(`/api/v1/namespaces/eks/secrets/${WEBHOOK_NAME}`)).data,
       );
     },
     async storedBundle() {
@@ -178,26 +174,4 @@ export async function startWebhookReplicas(stack: AsyncDisposableStack): Promise
 async function linesOf(file: string): Promise<readonly string[]> {
   const text = await readFile(file, "utf8").catch(() => "");
   return text.split("\n").slice(0, -1);
-}
-
-/**
- * Whether a replica is ready, and which certificate it presents.
- *
- * @param ca What to believe it by; without that, it is only looked at, as kubelet's probes do.
- */
-export async function askReplica(
-  port: number,
-  ca?: string,
-): Promise<{ status: number; fingerprint: string }> {
-  const options = { host: "127.0.0.1", port, path: "/readyz", agent: false };
-  const asked = request({
-    ...options,
-    ...(ca === undefined ? { rejectUnauthorized: false } : { ca }),
-  });
-  const [response]: IncomingMessage[] = await once(asked.end(), "response");
-  assert.ok(response?.socket instanceof TLSSocket);
-  const { raw } = response.socket.getPeerCertificate();
-  response.resume();
-  const pem = `-----BEGIN CERTIFICATE-----\n${raw.toString("base64")}\n-----END CERTIFICATE-----\n`;
-  return { status: response.statusCode ?? 0, fingerprint: fingerprintOf(pem) };
 }
