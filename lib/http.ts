@@ -184,7 +184,12 @@ function markLast(res: ServerResponse): void {
   if (!res.headersSent) res.setHeader("connection", "close");
 }
 
-function tcpPortOf(address: AddressInfo | string | null): number {
+/**
+ * The port of a server that listens.
+ *
+ * @throws Error when it does not, or not on a port.
+ */
+export function tcpPortOf(address: AddressInfo | string | null): number {
   if (address === null || typeof address === "string") throw new Error("Expected a TCP address");
   return address.port;
 }

@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { Registry } from "prom-client";
 import { systemClock, type Clock } from "../lib/clock.ts";
 import { giveMemoryBack } from "../lib/give-memory-back.ts";
+import { settleHttpClasses } from "../lib/settle-http-classes.ts";
 import { listen } from "../lib/http.ts";
 import { instanceMetadata } from "../lib/instance-metadata.ts";
 import { connect, type KubeConnection } from "../lib/kube/connection.ts";
@@ -109,6 +110,7 @@ export async function startShim(
   }: ShimDeps,
 ): Promise<RunningShim> {
   for (const warning of configWarnings(config)) log.warn({ warning }, "Setting not followed");
+  await settleHttpClasses();
   await using stack = new AsyncDisposableStack();
   const { profile, rulesReadyFile, removeTaint } = config;
   const place = legacyPlaceOf(config, profile, env);
