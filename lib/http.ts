@@ -184,12 +184,7 @@ function markLast(res: ServerResponse): void {
   if (!res.headersSent) res.setHeader("connection", "close");
 }
 
-/**
- * The port of a server that listens.
- *
- * @throws Error when it does not, or not on a port.
- */
-export function tcpPortOf(address: AddressInfo | string | null): number {
+function tcpPortOf(address: AddressInfo | string | null): number {
   if (address === null || typeof address === "string") throw new Error("Expected a TCP address");
   return address.port;
 }

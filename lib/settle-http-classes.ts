@@ -1,6 +1,6 @@
 import { once } from "node:events";
-import { createServer, get, type IncomingMessage, type RequestListener } from "node:http";
-import { tcpPortOf } from "./http.ts";
+import { get, type RequestListener } from "node:http";
+import { listen } from "./http.ts";
 
 /** V8 settles with the seventh object of a class. */
 const REQUESTS = 8;
@@ -21,16 +21,11 @@ export async function settleHttpClasses(): Promise<void> {
     res.writeHead(200, { "content-type": "text/plain", "content-length": 2 });
     res.end("ok");
   };
-  const server = createServer(answer).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const port = tcpPortOf(server.address());
+  await using server = await listen(answer, { port: 0, host: "127.0.0.1", drainMs: 0 });
   const ask = async (): Promise<void> => {
-    const request = get({ host: "127.0.0.1", port, agent: false });
-    const [response]: IncomingMessage[] = await once(request, "response");
-    kept.push(request, response ?? {});
-    await once(response?.resume() ?? request, "close");
+    const place = { host: "127.0.0.1", port: server.port, agent: false };
+    const request = get(place, (response) => kept.push(request, response.resume()));
+    await once(request, "close");
   };
   await Promise.all(Array.from({ length: REQUESTS }, ask));
-  server.close();
-  await once(server, "close");
 }

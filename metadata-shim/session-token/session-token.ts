@@ -75,7 +75,7 @@ export function parseTokenTtl(header: string | undefined): number | undefined {
 
 /**
  * The key before the message is a MAC with SHA-3, whose state nobody can go on from (the Keccak team,
- * "Strengths of Keccak"). It is one call, and a HMAC is most of the work of a token. Key and claims
+ * "Strengths of Keccak"). It is one call, and an HMAC is most of the work of a token. Key and claims
  * each have one length, so nothing of them can be taken for a part of the address.
  */
 function macOf(claims: string, key: string, address: string): string {
