@@ -5,6 +5,7 @@ import { Argument, Command } from "commander";
 import { AppError } from "../../lib/errors.ts";
 import { missingTools } from "../network/missing-tools.ts";
 import { runInsideNamespace } from "../shim/inside-namespace.ts";
+import { buildTrustedCluster } from "../shim/trusted-cluster.ts";
 import { findCores } from "./cores.ts";
 import { BENCH_ADDRESSES } from "./node-pods.ts";
 import { goalsOf } from "./result.ts";
@@ -61,6 +62,7 @@ async function runWebhook({ accounts, seconds, rounds }: Config): Promise<void> 
 async function runShim({ pods, seconds, rounds, shimProfile }: Config): Promise<void> {
   const missing = missingTools(process.env, ["unshare", "setpriv", "ip"]);
   if (missing !== undefined) throw new AppError("INPUT_INVALID", 400, `shim: ${missing}`);
+  await Promise.race([buildTrustedCluster(process.env), stopped.promise]);
   const file = new URL("shim-main.ts", import.meta.url).pathname;
   const args = [`--pods=${pods}`, `--seconds=${seconds}`, `--rounds=${rounds}`];
   args.push(`--shim-profile=${shimProfile}`);

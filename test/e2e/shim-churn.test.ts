@@ -16,7 +16,7 @@ import { churn, CHURN_NAMESPACE, judge, type Verdict } from "../shim/churn.ts";
 import { createObject } from "../shim/create-object.ts";
 import { runInsideNamespace } from "../shim/inside-namespace.ts";
 import { createPodSlot, POD_BRIDGE, type PodNews, type PodSlot } from "../shim/pod-slot.ts";
-import { startTrustedCluster } from "../shim/trusted-cluster.ts";
+import { buildTrustedCluster, startTrustedCluster } from "../shim/trusted-cluster.ts";
 
 // Pods come and go at the addresses of a /28, each of which has the next pod at once, and all ask all
 // the time: nobody may ever see the credentials of another. Each pod is a network namespace on a
@@ -134,6 +134,7 @@ if (process.env[INSIDE] === "true") {
   const skip = missingTools(process.env) ?? (await missingComponents(process.env)) ?? false;
   describe("pods that follow each other at the same addresses", { skip, timeout: 900_000 }, () => {
     it("never get the credentials of another", async (t) => {
+      await buildTrustedCluster(process.env);
       const outcomes: Outcome[] = [];
       const env = { [INSIDE]: "true", NODE_TEST_CONTEXT: undefined };
       const place = { addresses: [METADATA_ADDRESS] };

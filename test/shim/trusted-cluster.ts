@@ -8,6 +8,7 @@ import { startIssuer } from "../aws/fixtures/issuer-server.ts";
 import { newSigningKey } from "../aws/fixtures/signing-keys.ts";
 import { startAws, type Aws } from "../aws/start-aws.ts";
 import { startApiProxy, type ApiProxy } from "../fakes/api-proxy.ts";
+import { findComponents } from "../kubernetes/components.ts";
 import { startControlPlane, type ControlPlane } from "../kubernetes/control-plane.ts";
 import { createKubeClients } from "../kubernetes/kube-clients.ts";
 import { createObject } from "./create-object.ts";
@@ -29,6 +30,20 @@ export interface TrustedCluster {
 const KEYS_PATH = "/openid/v1/jwks";
 const TIMEOUT_MS = 30_000;
 const Keys = z.looseObject({ keys: z.array(z.unknown()) });
+
+/**
+ * Builds what {@link startTrustedCluster} runs, unless it is there: to be called before who calls that
+ * goes into a network namespace, from which no registry is reached.
+ *
+ * @throws AppError KUBERNETES_UNAVAILABLE
+ */
+export async function buildTrustedCluster(env: NodeJS.ProcessEnv): Promise<void> {
+  await findComponents(["etcd", "kube-apiserver", "kubectl"], { env, progress: tell });
+}
+
+function tell(message: string): void {
+  process.stderr.write(`${message}\n`);
+}
 
 /** Starts it. Whatever it starts is on `stack`. */
 export async function startTrustedCluster(stack: AsyncDisposableStack): Promise<TrustedCluster> {
