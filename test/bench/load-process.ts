@@ -9,10 +9,14 @@ const START_MS = 60_000;
 
 /** One load on the core for it, in a process of its own. */
 export async function runLoadProcess(
-  job: LoadJob,
+  job: Omit<LoadJob, "hasOwnCore">,
   { cores, signal }: { readonly cores: Cores; readonly signal: AbortSignal },
 ): Promise<LoadResult> {
-  const node = [process.execPath, LOAD, JSON.stringify(job)];
+  const node = [
+    process.execPath,
+    LOAD,
+    JSON.stringify({ ...job, hasOwnCore: cores !== undefined }),
+  ];
   const [program = "", ...args] = onCore(cores?.load, node);
   const timeout = job.seconds * 1000 + START_MS;
   const { stdout } = await promisify(execFile)(program, args, { timeout, signal });

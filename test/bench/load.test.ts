@@ -5,11 +5,12 @@ import { listen } from "../../lib/http.ts";
 import { hasShape, quantile, runLoad, wholeAnswerOf, type LoadResult } from "./load.ts";
 
 /** A load of two connections on a server. */
-async function load(handler: RequestListener): Promise<LoadResult> {
+async function load(handler: RequestListener, hasOwnCore = false): Promise<LoadResult> {
   const host = "127.0.0.1";
   await using server = await listen(handler, { port: 0, host, drainMs: 0 });
   const job = { host, port: server.port, method: "GET", path: "/", callers: [{ headers: {} }] };
-  return await runLoad({ ...job, connections: 2, seconds: 0.2, maxRequests: 1000 });
+  const bounds = { connections: 2, seconds: 0.2, maxRequests: 1000 };
+  return await runLoad({ ...job, ...bounds, hasOwnCore });
 }
 
 describe("runLoad", () => {
@@ -26,6 +27,20 @@ describe("runLoad", () => {
     assert.ok(result.slowestFirstMs >= 140, `first ${result.slowestFirstMs} ms`);
     assert.ok(result.p50Ms < 100, `p50 ${result.p50Ms} ms`);
   });
+
+  for (const hasOwnCore of [true, false]) {
+    it(
+      hasOwnCore ? "never sleeps on a core of its own" : "sleeps on a core that it shares",
+      async () => {
+        const before = performance.eventLoopUtilization();
+        await load((_req, res) => {
+          setTimeout(() => res.writeHead(200, { "content-length": 2 }).end("ok"), 50);
+        }, hasOwnCore);
+        const { utilization } = performance.eventLoopUtilization(before);
+        assert.equal(utilization > 0.9, hasOwnCore, `${utilization}`);
+      },
+    );
+  }
 
   it("fails when a connection ends that waits for the first answers of others", async () => {
     let asked = 0;
