@@ -6,19 +6,18 @@ export const MAX_TOKEN_TTL_SECONDS = 21_600;
 
 export const TOKEN_KEY_BYTES = 32;
 /** Of those that base64url has. */
-export const TOKEN_NONCE_CHARACTERS = 10;
+export const TOKEN_NONCE_CHARACTERS = 8;
 
 // As EC2's own tokens: 56 characters that begin with AQAAA, so that nothing which looks at them,
 // or holds them in a header, meets anything new. They are made as text: buffers of their parts cost more.
 const VERSION = "AQAAA";
-/** Milliseconds since the epoch in nine digits, which do until the year 5188. */
-const END_RADIX = 36;
-const END_DIGITS = 9;
+/** Milliseconds since the epoch, which have so many digits from the year 2001 to 2286. */
+const END_DIGITS = 13;
 const CLAIMS_LENGTH = VERSION.length + END_DIGITS + TOKEN_NONCE_CHARACTERS;
-/** 180 bits. */
-const MAC_CHARACTERS = 30;
+/** 168 bits. */
+const MAC_CHARACTERS = 28;
 const PADDING = "==";
-const TOKEN_SHAPE = /^AQAAA[\da-z]{9}[\w-]{40}==$/;
+const TOKEN_SHAPE = /^AQAAA\d{13}[\w-]{36}==$/;
 
 /** Whom a token is for, and what makes and proves it. */
 export interface TokenScope {
@@ -41,7 +40,7 @@ export function issueSessionToken(
   { key, address, nowMs }: TokenScope,
   { ttlSeconds, nonce }: { readonly ttlSeconds: number; readonly nonce: string },
 ): string {
-  const end = (nowMs + ttlSeconds * 1000).toString(END_RADIX).padStart(END_DIGITS, "0");
+  const end = String(nowMs + ttlSeconds * 1000).padStart(END_DIGITS, "0");
   const claims = `${VERSION}${end}${nonce}`;
   return `${claims}${macOf(claims, key, address)}${PADDING}`;
 }
@@ -59,7 +58,7 @@ export function tokenEndMs(
   const mac = Buffer.from(token.slice(CLAIMS_LENGTH, -PADDING.length));
   const expected = Buffer.from(macOf(claims, key, address));
   if (!timingSafeEqual(mac, expected)) return undefined;
-  return Number.parseInt(claims.slice(VERSION.length, VERSION.length + END_DIGITS), END_RADIX);
+  return Number(claims.slice(VERSION.length, VERSION.length + END_DIGITS));
 }
 
 /**

@@ -13,7 +13,7 @@ export interface SessionTokens {
 /** Clients show a token for hours, and before each call; a node has some hundred pods. */
 const MAX_PROVEN = 4096;
 /** For 512 tokens: asking for random bytes has a price of its own, however few they are. */
-const NONCE_BYTES_AT_ONCE = 3840;
+const NONCE_BYTES_AT_ONCE = 3072;
 
 /**
  * Makes session tokens of a key, and proves them. That one was proven is remembered, with its end:
