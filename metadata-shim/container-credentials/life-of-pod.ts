@@ -49,7 +49,7 @@ export function createLifeOfPod({
   const seenAliveMs = new LRUCache<string, number>({ max: MAX_REMEMBERED });
   const reads = new FreshFlight<PodLife>();
 
-  return (pod) => (isWithin(seenAliveMs.get(pod.podUid), FRESH_MS) ? ALIVE : look(pod));
+  return (pod) => (isWithin(seenAliveMs.peek(pod.podUid), FRESH_MS) ? ALIVE : look(pod));
 
   async function look(pod: BoundPod): Promise<PodLife> {
     const { podUid } = pod;

@@ -25,7 +25,8 @@ export function createResourceFinder(tree: MetadataTree): FindResource {
 
   return (target) => {
     if (target.length > MAX_LENGTH) return read(target);
-    const known = found.get(target);
+    // Not `get`, to which noting the use takes longer than finding it.
+    const known = found.peek(target);
     if (known !== undefined) return known.resource;
     const resource = read(target);
     found.set(target, resource === undefined ? NOTHING : { resource });
