@@ -2,6 +2,12 @@
 // does nothing else: node bare-main.ts HOST PORT:FILE...
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { keepTicksQuick } from "../../lib/keep-ticks-quick.ts";
+import { settleHttpClasses } from "../../lib/settle-http-classes.ts";
+
+// What a collection of garbage at the wrong moment does to any server would show as a gain of the shim.
+keepTicksQuick();
+await settleHttpClasses();
 
 const [host, ...served] = process.argv.slice(2);
 for (const each of served) {
