@@ -3,6 +3,7 @@
 import { inspect } from "node:util";
 import { Command, CommanderError } from "commander";
 import { AppError } from "../lib/errors.ts";
+import { keepTicksQuick } from "../lib/keep-ticks-quick.ts";
 import type { Program } from "../lib/program.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { addDemo } from "./commands/demo.ts";
@@ -12,6 +13,7 @@ import { addIssuer } from "./commands/issuer.ts";
 import { addShim } from "./commands/shim.ts";
 import { addWebhook } from "./commands/webhook.ts";
 
+keepTicksQuick();
 const stop = new AbortController();
 let isReaderGone = false;
 for (const signal of ["SIGTERM", "SIGINT"] as const) {

@@ -7,7 +7,6 @@ import {
 } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import { Server as TcpServer, type AddressInfo, type Socket } from "node:net";
-import { keepTicksQuick } from "./keep-ticks-quick.ts";
 import type { KeyPair } from "./server-certificate.ts";
 
 export interface RunningServer extends AsyncDisposable {
@@ -88,7 +87,6 @@ export async function listen(
     acceptConnection = () => true,
   }: ListenOptions,
 ): Promise<RunningServer> {
-  keepTicksQuick();
   const limits = {
     maxHeaderSize: maxHeaderBytes,
     requestTimeout: timeouts.requestMs,

@@ -5,11 +5,12 @@ import { nextTick } from "node:process";
 const kept: object[] = [];
 
 /**
- * Keeps `process.nextTick` as quick as it is at the start of a program, by keeping the object of one
- * tick. V8 forgets the shape of these objects when it collects garbage at a moment that has none, which
- * comes in each program that rests. For the code that makes them the shape after that is a second one,
- * so that it takes five times as long for as long as the program runs; each answer over HTTP has some
- * ticks.
+ * Keeps `process.nextTick` quick, by keeping the object of one tick. V8 forgets the shape of these objects
+ * when it collects garbage at a moment that has none, which comes in each program that rests. The next
+ * one gets a new shape, and the code that makes them is several times slower once it has met two; each
+ * answer over HTTP has some ticks.
+ *
+ * To be called before a program first rests: what is forgotten stays so.
  */
 export function keepTicksQuick(): void {
   if (kept.length > 0) return;

@@ -48,9 +48,14 @@ describe("a token whose key is taken away while it is verified", () => {
 });
 
 describe("a token that was verified before", () => {
-  it("does not vouch for another with its signature", async () => {
+  it("is remembered, and does not vouch for another with its signature", async () => {
     const { publicKey, privateKey } = await generateKeyPair("ES256");
-    const get = createLocalJWKSet({ keys: [await exportJWK(publicKey)] });
+    const ownKeys = createLocalJWKSet({ keys: [await exportJWK(publicKey)] });
+    let verified = 0;
+    const get = (...asked: Parameters<typeof ownKeys>): ReturnType<typeof ownKeys> => {
+      verified += 1;
+      return ownKeys(...asked);
+    };
     const keys = { generation: 1, refresh: () => undefined, get };
     const verifyToken = createTokenVerifier({
       keys,
@@ -65,6 +70,8 @@ describe("a token that was verified before", () => {
       status: "invalid",
       problem: "its signature is wrong",
     });
+    assert.equal(verified, 2);
     assert.equal((await verifyToken(token)).status, "good");
+    assert.equal(verified, 2);
   });
 });

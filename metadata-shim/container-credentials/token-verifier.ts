@@ -26,7 +26,10 @@ const CLOCK_SKEW_SECONDS = 10;
 /** Pods show the same token for an hour or a day, and a node has some hundred pods. */
 const MAX_REMEMBERED = 2048;
 
-/** Of a token, by which it is looked for: what signs it is unlike that of any other in them. */
+/**
+ * Of a token's end, by which it is looked for: a part of the signature. Two that share it only push each
+ * other out, since the whole token is compared.
+ */
 const KEY_CHARACTERS = 43;
 
 interface Remembered {
@@ -57,7 +60,8 @@ export function createTokenVerifier({
   return (token) =>
     whenThere(keys.refresh(), () => {
       forgetIfKeysChanged();
-      // Not by all of the token: to hash a thousand characters takes longer than all the rest here.
+      // Not by all of the token, nor by `get`: to hash a thousand characters, and to note the use, take
+      // longer than the rest. What is dropped is verified again.
       const known = remembered.peek(keyOf(token));
       const nowMs = clock.now();
       if (known?.token === token && known.notBeforeMs <= nowMs && nowMs < known.expiresAtMs) {

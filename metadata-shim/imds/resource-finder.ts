@@ -12,7 +12,7 @@ const MAX_LENGTH = 256;
 
 const NOTHING = { resource: undefined };
 
-/** Makes the function that finds it, which remembers what was asked for last: it is always the same. */
+/** Makes the function that finds it, which remembers what it found last: it is always the same. */
 export function createResourceFinder(tree: MetadataTree): FindResource {
   const found = new LRUCache<string, { readonly resource: Resource | undefined }>({
     max: MAX_TARGETS,
@@ -25,7 +25,7 @@ export function createResourceFinder(tree: MetadataTree): FindResource {
 
   return (target) => {
     if (target.length > MAX_LENGTH) return read(target);
-    // Not `get`, to which noting the use takes longer than finding it.
+    // Not `get`, which takes longer to note the use than to find it: what is dropped is read again.
     const known = found.peek(target);
     if (known !== undefined) return known.resource;
     const resource = read(target);

@@ -11,7 +11,7 @@ export const TOKEN_NONCE_CHARACTERS = 8;
 // As EC2's own tokens: 56 characters that begin with AQAAA, so that nothing which looks at them,
 // or holds them in a header, meets anything new. They are made as text: buffers of their parts cost more.
 const VERSION = "AQAAA";
-/** Milliseconds since the epoch, which have so many digits from the year 2001 to 2286. */
+/** Milliseconds since the epoch, which have so many digits from the year 2001 to 2286, and fewer before. */
 const END_DIGITS = 13;
 const CLAIMS_LENGTH = VERSION.length + END_DIGITS + TOKEN_NONCE_CHARACTERS;
 /** 168 bits. */

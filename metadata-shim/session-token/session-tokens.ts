@@ -44,7 +44,7 @@ export function createSessionTokens(key: Buffer, clock: Pick<Clock, "now">): Ses
     },
     remainingSeconds(token, address) {
       const nowMs = clock.now();
-      // Not `get`, to which noting the use takes longer than finding it.
+      // Not `get`, which takes longer to note the use than to find it: what is dropped is proven again.
       const known = proven.peek(token);
       const untilMs = known?.address === address ? known.untilMs : prove(token, address);
       return untilMs !== undefined && untilMs > nowMs

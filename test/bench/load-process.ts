@@ -12,11 +12,8 @@ export async function runLoadProcess(
   job: Omit<LoadJob, "hasOwnCore">,
   { cores, signal }: { readonly cores: Cores; readonly signal: AbortSignal },
 ): Promise<LoadResult> {
-  const node = [
-    process.execPath,
-    LOAD,
-    JSON.stringify({ ...job, hasOwnCore: cores !== undefined }),
-  ];
+  const whole: LoadJob = { ...job, hasOwnCore: cores !== undefined };
+  const node = [process.execPath, LOAD, JSON.stringify(whole)];
   const [program = "", ...args] = onCore(cores?.load, node);
   const timeout = job.seconds * 1000 + START_MS;
   const { stdout } = await promisify(execFile)(program, args, { timeout, signal });

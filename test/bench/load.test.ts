@@ -37,7 +37,7 @@ describe("runLoad", () => {
           setTimeout(() => res.writeHead(200, { "content-length": 2 }).end("ok"), 50);
         }, hasOwnCore);
         const { utilization } = performance.eventLoopUtilization(before);
-        assert.equal(utilization > 0.9, hasOwnCore, `${utilization}`);
+        assert.equal(utilization > 0.6, hasOwnCore, `${utilization}`);
       },
     );
   }

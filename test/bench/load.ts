@@ -68,8 +68,8 @@ export async function runLoad(job: LoadJob): Promise<LoadResult> {
     };
   });
   const sockets: Socket[] = [];
-  // A server that wakes its client spends some microseconds more on the answer, in a virtual machine as
-  // much as on all of a small one, and has to do so the more often, the longer the client has to wait.
+  // To wake a client that sleeps costs the server some microseconds, in a virtual machine as many as a
+  // small answer, and how often it has to depends on its speed. Clients elsewhere do sleep.
   const awake = job.hasOwnCore === true ? stayAwake() : undefined;
   try {
     const lanes: ((onDuration: (durationMs: number) => boolean) => Promise<void>)[] = [];

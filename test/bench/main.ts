@@ -15,6 +15,9 @@ import { benchWebhook } from "./webhook-bench.ts";
 
 class Stopped extends Error {}
 
+/** Longest wait for what was started to end by itself. */
+const STOP_MS = 20_000;
+
 const stop = new AbortController();
 const stopped = Promise.withResolvers<never>();
 // Not once: a terminal and npm both pass Ctrl-C on, and the second must not cut the clean-up short.
@@ -85,4 +88,6 @@ try {
 } catch (err) {
   process.stderr.write(`bench: ${isPlain(err) ? err.message : inspect(err)}\n`);
   process.exitCode = 1;
+  // What is left by then, such as a build of the cluster, ends with this process.
+  setTimeout(() => process.exit(), STOP_MS).unref();
 }

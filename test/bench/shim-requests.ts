@@ -51,6 +51,7 @@ export async function requestsOf(
   const byToken = callers.map(async ({ address: localAddress, name, uid, serviceAccount }) => {
     const spec = { namespace: POD_NAMESPACE, serviceAccount, audiences: [AUDIENCE] };
     const { token } = await plane.requestToken({ ...spec, boundPod: { name, uid } });
+    // As clients write it, whose port is 80.
     return { localAddress, headers: { Host: NODE_ADDRESS, Authorization: token } };
   });
   const unknown = callers.map(({ address: localAddress }) => ({

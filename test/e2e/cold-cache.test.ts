@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { mkdtemp, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { text } from "node:stream/consumers";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { missingTools } from "../network/missing-tools.ts";
@@ -19,7 +20,7 @@ const OWN_NETWORK = "/proc/self/ns/net";
 
 const skip = missingTools(process.env) ?? false;
 
-describe("on a machine that has built nothing yet", { skip }, () => {
+describe("on a machine that has built nothing yet", { skip, timeout: 120_000 }, () => {
   let folder = "";
 
   before(async () => {
@@ -35,7 +36,7 @@ describe("on a machine that has built nothing yet", { skip }, () => {
   after(() => rm(folder, { recursive: true, force: true }));
 
   for (const [number, { name, args }] of PROGRAMS.entries()) {
-    it(`${name} builds where registries are reached`, async () => {
+    it(`${name} builds where registries are reached`, async ({ signal }) => {
       const [file, ...rest] = args;
       const networkFile = join(folder, `network-${number}`);
       const env = {
@@ -47,10 +48,17 @@ describe("on a machine that has built nothing yet", { skip }, () => {
         IRSA_NETWORK_FILE: networkFile,
       };
       const path = fileURLToPath(new URL(file, import.meta.url));
-      const child = spawn(process.execPath, [path, ...rest], { env, stdio: "ignore" });
-      const [code] = (await once(child, "exit")) as [number | null];
-      assert.equal((await readFile(networkFile, "utf8")).trim(), await readlink(OWN_NETWORK));
-      assert.equal(code, 1);
+      const child = spawn(process.execPath, [path, ...rest], {
+        env,
+        stdio: ["ignore", "pipe", "pipe"],
+        signal,
+      });
+      const output = Promise.all([text(child.stdout), text(child.stderr)]);
+      const [code] = (await once(child, "close")) as [number | null];
+      const said = (await output).join("");
+      assert.equal(code, 1, said);
+      const network = await readFile(networkFile, "utf8").catch(() => "none");
+      assert.equal(network.trim(), await readlink(OWN_NETWORK), said);
     });
   }
 });
