@@ -142,8 +142,8 @@ describe("ServiceAccounts.stateOf", () => {
   }
 
   for (const [moment, ms, expected] of [
-    ["trusts a reading without a role for a tenth of a second", 99, withoutRole],
-    ["re-reads one cached without a role after that", 100, withRole],
+    ["trusts a reading without a role for a fiftieth of a second", 19, withoutRole],
+    ["re-reads one cached without a role after that", 20, withRole],
   ] as const) {
     it(moment, async () => {
       await using t = await setUp();
