@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { describe, it } from "node:test";
-import { promisify } from "node:util";
+import { runNatives } from "../test/fakes/run-natives.ts";
 import { TICK_STATES } from "../test/fakes/tick-states.ts";
 
 const PROGRAM = `
@@ -13,24 +12,17 @@ const PROGRAM = `
   console.log(JSON.stringify([...new Set(await (${TICK_STATES})())]));
 `;
 
-async function statesAfter(
-  ticks: number,
-  { module }: { readonly module: string },
-): Promise<unknown> {
-  const flags = ["--allow-natives-syntax", "--expose-gc", "--input-type=module"];
-  const args = [...flags, "-e", PROGRAM, module, String(ticks)];
-  const { stdout } = await promisify(execFile)(process.execPath, args);
-  return JSON.parse(stdout);
-}
-
 const MODULE = new URL("keep-ticks-quick.ts", import.meta.url).href;
 
 describe("the shape of tick objects", () => {
   // Before V8 has compiled the function that makes them, and after it has.
   for (const ticks of [100, 10_000]) {
     it(`is forgotten when there is a rest behind ${ticks} ticks, unless one is kept`, async () => {
-      assert.deepEqual(await statesAfter(ticks, { module: "" }), ["MONOMORPHIC", "MEGAMORPHIC"]);
-      assert.deepEqual(await statesAfter(ticks, { module: MODULE }), ["MONOMORPHIC"]);
+      assert.deepEqual(await runNatives(PROGRAM, ["", String(ticks)]), [
+        "MONOMORPHIC",
+        "MEGAMORPHIC",
+      ]);
+      assert.deepEqual(await runNatives(PROGRAM, [MODULE, String(ticks)]), ["MONOMORPHIC"]);
     });
   }
 });

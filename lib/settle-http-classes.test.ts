@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { describe, it } from "node:test";
-import { promisify } from "node:util";
+import { runNatives } from "../test/fakes/run-natives.ts";
 
 /** Tells which objects of a request have fields at fixed places, after a collection behind some. */
 const PROGRAM = `
@@ -32,16 +31,6 @@ const PROGRAM = `
   server.close();
 `;
 
-async function fastAfter(
-  requests: number,
-  { module }: { readonly module: string },
-): Promise<unknown> {
-  const flags = ["--allow-natives-syntax", "--expose-gc", "--input-type=module"];
-  const args = [...flags, "-e", PROGRAM, module, String(requests)];
-  const { stdout } = await promisify(execFile)(process.execPath, args);
-  return JSON.parse(stdout);
-}
-
 const MODULE = new URL("settle-http-classes.ts", import.meta.url).href;
 const FAST = { response: true, request: true };
 
@@ -53,8 +42,8 @@ describe("objects of HTTP after a collection of garbage", () => {
   ]);
   for (const [requests, slow] of slowWithout) {
     it(`behind ${requests} requests are slow from then on, unless the classes are settled`, async () => {
-      assert.deepEqual(await fastAfter(requests, { module: "" }), slow);
-      assert.deepEqual(await fastAfter(requests, { module: MODULE }), FAST);
+      assert.deepEqual(await runNatives(PROGRAM, ["", String(requests)]), slow);
+      assert.deepEqual(await runNatives(PROGRAM, [MODULE, String(requests)]), FAST);
     });
   }
 });
